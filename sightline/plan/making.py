@@ -1,0 +1,176 @@
+"""Make the plan: read the situation, decide each step, run each check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sightline.catalogue import Problem, entry_problems
+from sightline.plan.checks import CHECKS, Check
+from sightline.plan.gpu import driver_is_new_enough, gpu_is_there
+from sightline.plan.interpreter import choose_python, python_fits
+from sightline.plan.outcome import Plan, Refusal, Share, Step
+from sightline.plan.reading import Unreadable, read, read_or_none
+from sightline.plan.situation import (
+    Situation,
+    disk_shares,
+    environment_step,
+    fetch_shares,
+    memory_shares,
+    model_step,
+    root_step,
+    service_step,
+)
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    *CHECKS,
+    ("environment", python_fits),
+    ("service", gpu_is_there),
+    ("service", driver_is_new_enough),
+)
+
+
+def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
+    """Work out what would be done on one host; nothing is touched and nothing is raised for bad input.
+
+    Args:
+        model: a model entry of the catalogue, as `load_model` returns it.
+        release: a release entry of the catalogue.
+        facts: what the probe read on the host (docs/catalogue.md lists them).
+        settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
+            service_fingerprint) and, if wanted, `margin_bytes`.
+
+    Returns:
+        The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
+    """
+    invalid = _catalogue_refusals(model, release)
+    if invalid:
+        return _plan_without_steps(model, release, settings, invalid)
+    there = Situation(model, release, facts, settings)
+    refusals: list[Refusal] = []
+    steps = _decide_steps(there, refusals)
+    changing = {step.name for step in steps if step.action in ("make", "change")}
+    for step, check in _CHECKS:
+        try:
+            refusals += [
+                Refusal(check.__name__, step, found.what, found.why, found.remedy)
+                for found in check(there, changing)
+            ]
+        except Unreadable as missing:
+            refusals.append(_unread(missing, step, check.__name__))
+    refusals = list(dict.fromkeys(refusals))
+    stopped = {refusal.step: refusal.what for refusal in reversed(refusals)}
+    return Plan(
+        model=model["name"],
+        release=release["name"],
+        engine=read_or_none(settings, "engine", str) or "?",
+        root=read_or_none(settings, "root", str) or "?",
+        steps=tuple(
+            Step(step.name, "refuse", stopped[step.name]) if step.name in stopped else step for step in steps
+        ),
+        refusals=tuple(refusals),
+        notes=tuple(_notes(there, changing)),
+        fetch=fetch_shares(there, changing),
+        disk=_or_empty(lambda: disk_shares(there, changing)),
+        memory=_or_empty(lambda: memory_shares(there)) if "service" in changing else (),
+        disk_free=read_or_none(facts, "root.free_bytes", int),
+        memory_there=read_or_none(facts, "memory.available_bytes", int),
+        python=_python(there) if "environment" in changing else None,
+    )
+
+
+def _catalogue_refusals(model: Any, release: Any) -> list[Refusal]:
+    problems: list[tuple[str, Problem]] = []
+    for kind, entry in (("model", model), ("release", release)):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        shown = f"catalogue/{kind}s/{name or '?'}.yml"
+        found = entry_problems("model" if kind == "model" else "release", entry, shown)
+        problems += [("model" if kind == "model" else "environment", problem) for problem in found]
+    return [
+        Refusal(
+            "catalogue_is_valid",
+            step,
+            f"{problem.file}: {problem.key}: {problem.what}",
+            "an entry that breaks its schema cannot be deployed",
+            problem.remedy,
+        )
+        for step, problem in problems
+    ]
+
+
+def _plan_without_steps(model: Any, release: Any, settings: Any, refusals: list[Refusal]) -> Plan:
+    return Plan(
+        model=read_or_none(model, "name", str) or "?",
+        release=read_or_none(release, "name", str) or "?",
+        engine=read_or_none(settings, "engine", str) or "?",
+        root=read_or_none(settings, "root", str) or "?",
+        steps=tuple(
+            Step(name, "refuse", "the catalogue entry is not valid")
+            for name in ("root", "environment", "model", "service")
+        ),
+        refusals=tuple(refusals),
+        notes=(),
+        fetch=(),
+        disk=(),
+        memory=(),
+        disk_free=None,
+        memory_there=None,
+        python=None,
+    )
+
+
+def _decide_steps(there: Situation, refusals: list[Refusal]) -> list[Step]:
+    steps: list[Step] = []
+    deciders: list[tuple[str, Callable[[], Step]]] = [
+        ("root", lambda: root_step(there)),
+        ("environment", lambda: environment_step(there)),
+        ("model", lambda: model_step(there)),
+        ("service", lambda: service_step(there, steps)),
+    ]
+    for name, decide in deciders:
+        try:
+            steps.append(decide())
+        except Unreadable as missing:
+            refusals.append(_unread(missing, name, "facts_are_readable"))
+            steps.append(Step(name, "refuse", f"could not read {missing.fact}"))
+    return steps
+
+
+def _unread(missing: Unreadable, step: str, check: str) -> Refusal:
+    return Refusal(
+        check,
+        step,
+        f"could not read {missing.fact} (found {missing.found!r})",
+        "the plan does not guess",
+        "run the probe again with -v and see what it says of this host",
+    )
+
+
+def _or_empty(shares: Callable[[], tuple[Share, ...]]) -> tuple[Share, ...]:
+    try:
+        return shares()
+    except Unreadable:
+        return ()
+
+
+def _python(there: Situation) -> dict[str, str] | None:
+    try:
+        return choose_python(there)
+    except Unreadable:
+        return None
+
+
+def _notes(there: Situation, changing: set[str]) -> list[str]:
+    notes = []
+    if there.release["tested_together"]["status"] == "not_run_here":
+        notes.append(f"release {there.release['name']} was never run by this project")
+    try:
+        serving = there.serving
+    except Unreadable:
+        serving = None
+    if serving and serving["status"] != "checked_here":
+        engine = read(there.settings, "engine", str)
+        notes.append(f"that {engine} serves {there.model['name']} was not checked here: {serving['source']}")
+    if "environment" in changing and there.release["disk"]["download_bytes"] is None:
+        notes.append("how many bytes the environment's wheels have is not known")
+    return notes

@@ -1,0 +1,136 @@
+"""Everything that a plan is made from, and what follows from it without any judgement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.plan.outcome import Share, Step
+from sightline.plan.reading import Unreadable, read, read_or_none
+
+DEFAULT_MARGIN = 512 * 1024**2
+"""Bytes that must stay free beside what is put there: logs, caches, the next small thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan is made from: two entries that fit their schemas, the host's facts, the settings."""
+
+    model: dict[str, Any]
+    release: dict[str, Any]
+    facts: Any
+    settings: Any
+
+    @property
+    def serving(self) -> dict[str, Any] | None:
+        """The model's entry for the engine in this release; None where it is not served so."""
+        engine = read(self.settings, "engine", str)
+        for serving in self.model["engines"]["can_serve"]:
+            if serving["engine"] == engine and self.release["name"] in serving["releases"]:
+                return dict(serving)
+        return None
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the model's weights as stored, the projector included.
+
+        Of a model that comes both as safetensors and as GGUF only one form is loaded: the larger counts.
+        """
+        sums = {"gguf": 0, "other": 0}
+        for file in self.model["files"]:
+            if file["role"] in ("weights", "projector"):
+                sums["gguf" if file["path"].endswith(".gguf") else "other"] += file_bytes(file)
+        return max(sums.values())
+
+
+def file_bytes(file: dict[str, Any]) -> int:
+    """Return a file's size in bytes: exact where known, else as rounded by a hub's page, else 0."""
+    return int(file["size"] or file.get("approx_size") or 0)
+
+
+def root_step(there: Situation) -> Step:
+    """Say what is to be done about the root folder."""
+    root = read(there.settings, "root", str)
+    if read(there.facts, "root.exists", bool):
+        return Step("root", "keep", f"{root} is there")
+    return Step("root", "make", f"{root} does not exist yet")
+
+
+def environment_step(there: Situation) -> Step:
+    """Say what is to be done about the Python environment."""
+    wanted = read(there.settings, "desired.environment_lock_sha256", str)
+    if not read(there.facts, "installed.environment.present", bool):
+        return Step("environment", "make", "there is none yet")
+    if read_or_none(there.facts, "installed.environment.lock_sha256", str) == wanted:
+        return Step("environment", "keep", "it was built from these lock files")
+    return Step("environment", "change", "it was built from other lock files")
+
+
+def model_step(there: Situation) -> Step:
+    """Say what is to be done about the model's files."""
+    wanted = read(there.settings, "desired.model_fingerprint", str)
+    name = there.model["name"]
+    installed = read_or_none(there.facts, "installed.model.name", str)
+    if installed not in (None, name):
+        return Step("model", "make", f"{installed} is there, {name} is not")
+    if not read(there.facts, "installed.model.complete", bool):
+        why = "it is not complete yet" if installed else "it is not there yet"
+        return Step("model", "make", why)
+    if read_or_none(there.facts, "installed.model.fingerprint", str) == wanted:
+        return Step("model", "keep", "every file is there")
+    return Step("model", "change", "the files there are not those of the catalogue")
+
+
+def service_step(there: Situation, before: list[Step]) -> Step:
+    """Say what is to be done about the service; `before` are the steps that it rests on."""
+    wanted = read(there.settings, "desired.service_fingerprint", str)
+    state = read(there.facts, "installed.service.state", str)
+    if state == "absent":
+        return Step("service", "make", "there is none yet")
+    if state not in ("running", "stopped"):
+        raise Unreadable("installed.service.state", state)
+    if read_or_none(there.facts, "installed.service.fingerprint", str) != wanted:
+        return Step("service", "change", "it was set up otherwise")
+    renewed = [step.name for step in before if step.action in ("make", "change")]
+    if renewed:
+        return Step("service", "change", f"restart with the new {' and '.join(renewed)}")
+    if state == "stopped":
+        return Step("service", "change", "it is stopped: start it")
+    return Step("service", "keep", "it runs as wanted")
+
+
+def disk_shares(there: Situation, changing: set[str]) -> tuple[Share, ...]:
+    """Return what will be written below the root, in bytes; a new environment is built beside the old one."""
+    shares = []
+    if "environment" in changing:
+        shares.append(Share("environment", read(there.release, "disk.environment_bytes", int)))
+    if "model" in changing:
+        shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
+    if shares:
+        margin = read_or_none(there.settings, "margin_bytes", int)
+        shares.append(Share("margin", DEFAULT_MARGIN if margin is None else margin))
+    return tuple(shares)
+
+
+def fetch_shares(there: Situation, changing: set[str]) -> tuple[Share, ...]:
+    """Return what travels to the host, in bytes, as far as the catalogue knows it."""
+    shares = []
+    wheels = there.release["disk"]["download_bytes"]
+    if "environment" in changing and wheels:
+        shares.append(Share("wheels", wheels))
+    if "model" in changing:
+        shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
+    return tuple(shares)
+
+
+def memory_shares(there: Situation) -> tuple[Share, ...]:
+    """Return what the server takes of main memory, in bytes.
+
+    On a CPU, 16-bit weights may be widened to 32 bits, so they count twice (an upper bound); on a GPU the
+    weights pass through main memory file by file and are not counted here.
+    """
+    shares = [Share("server", read(there.release, "memory.process_bytes", int))]
+    if there.release["accelerator"] == "cpu":
+        wide = there.model["quantisation"]["compute_dtype"] in ("float16", "bfloat16")
+        shares.append(Share("weights", there.weights * (2 if wide else 1)))
+    return tuple(shares)
