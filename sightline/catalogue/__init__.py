@@ -16,6 +16,7 @@ from sightline.catalogue.entries import (
     names,
 )
 from sightline.catalogue.errors import CatalogueError, Problem
+from sightline.catalogue.folder import folder_files, folder_problems, stamp
 
 __all__ = [
     "CATALOGUE",
@@ -24,8 +25,11 @@ __all__ = [
     "catalogue_problems",
     "entry_problems",
     "files_fingerprint",
+    "folder_files",
+    "folder_problems",
     "load_model",
     "load_release",
     "missing_facts",
     "names",
+    "stamp",
 ]

@@ -39,6 +39,11 @@ def read_entry(path: Path, shown: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError([Problem(shown, "", f"cannot be read ({error})", "check the file")]) from error
+    return parse_entry(text, shown)
+
+
+def parse_entry(text: str, shown: str) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds; see `read_entry`."""
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
     except yaml.YAMLError as error:
