@@ -1,0 +1,97 @@
+"""One request on its way through the model, and the events it sends back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sightline_serve.detokenize import Detokenizer, StopStrings
+from sightline_serve.engine import Prompt, Slot
+from sightline_serve.errors import ApiError
+from sightline_serve.sampling import Sampler, SamplingParams
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text of the answer; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The answer is whole: `reason` is stop or length."""
+
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """There will be no (more) answer."""
+
+    error: ApiError
+
+
+Event = Piece | Finish | Failure
+
+
+class Sequence:
+    """`send` is called with each event, on the scheduler's thread; `client` is whom the queue is fair to."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        params: SamplingParams,
+        *,
+        client: str,
+        eos: frozenset[int],
+        text: Callable[[list[int]], str],
+        send: Callable[[Event], None],
+    ) -> None:
+        self.prompt = prompt
+        self.params = params
+        self.client = client
+        self.eos = eos
+        self.send = send
+        self.sampler = Sampler(params)
+        self.detokenizer = Detokenizer(text)
+        self.stops = StopStrings(params.stop)
+        self.slot: Slot | None = None
+        self.last_token = -1
+        self.generated = 0
+        self.cancelled = False
+        self.done = False
+        self.submitted = time.monotonic()
+
+    def take(self, logits: Tensor) -> None:
+        """Chooses the next token from logits [vocab], sends the text it makes, finishes if it is the last."""
+        token = self.last_token = self.sampler(logits)
+        self.generated += 1
+        if token in self.eos:
+            self._finish("stop")
+            return
+        self._say(self.stops.push(self.detokenizer.push(token)))
+        if self.stops.hit:
+            self._finish("stop")
+        elif self.generated >= self.params.max_tokens:
+            self._finish("length")
+
+    def fail(self, error: ApiError) -> None:
+        self.done = True
+        self.send(Failure(error))
+
+    def _finish(self, reason: str) -> None:
+        if not self.stops.hit:
+            self._say(self.stops.push(self.detokenizer.flush()))
+            self._say(self.stops.flush())
+        self.done = True
+        self.send(Finish("stop" if self.stops.hit else reason, self.prompt.length, self.generated))
+
+    def _say(self, text: str) -> None:
+        if text:
+            self.send(Piece(text))

@@ -1,0 +1,116 @@
+"""The server's life (loading, warming up, ready, draining) and a request's way through its rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from sightline_serve import chat, errors, loaders, schema, warmup
+from sightline_serve.engine import Defaults, Engine
+from sightline_serve.errors import StartError
+from sightline_serve.fetch import Fetcher
+from sightline_serve.intake import Intake
+from sightline_serve.metrics import Metrics
+from sightline_serve.sampling import SamplingParams
+from sightline_serve.scheduler import Generation, Scheduler
+from sightline_serve.schema import ChatRequest
+from sightline_serve.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """`state` says in words why /ready is not 200 yet, or "ready"."""
+
+    def __init__(self, settings: Settings, fetcher: Fetcher | None = None) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.intake = Intake(settings, self.metrics, fetcher)
+        self.engine: Engine | None = None
+        self.scheduler: Scheduler | None = None
+        self.state = "starting"
+        self.draining = False
+        self.created = int(time.time())
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "ready" and not self.draining
+
+    async def start(self) -> None:
+        """Loads the model and asks it about a drawn picture. Raises StartError."""
+        began = time.monotonic()
+        self._enter("loading the model")
+        # A thread of its own: a load that hangs must not hold the process back when it is told to end.
+        model = await asyncio.to_thread(loaders.load, self.settings)
+        self.engine = Engine(model, self.settings.max_model_len)
+        self.scheduler = Scheduler(
+            self.engine,
+            self.metrics,
+            max_running=self.settings.max_num_seqs,
+            max_waiting=self.settings.max_queue,
+        )
+        log.info("loaded in %.1f s: %s", time.monotonic() - began, model.description)
+        self._enter("warming up")
+        await self._warm_up()
+        self.state = "ready"
+        self.metrics.ready.set(1)
+        log.info("ready in %.1f s; serving %r", time.monotonic() - began, self.settings.served_model_name)
+
+    async def chat(self, request: ChatRequest, client: str) -> Generation:
+        """Everything before the first token. Raises ApiError; returns the answer to be awaited."""
+        if self.draining:
+            raise errors.draining()
+        if not self.ready:
+            raise errors.not_ready(self.state)
+        if request.model != self.settings.served_model_name:
+            raise errors.model_not_found(request.model, self.settings.served_model_name)
+        return await self._generate(request, client)
+
+    def drain(self) -> None:
+        """From now on new requests get 503; the running ones go on."""
+        self.draining = True
+        self.metrics.ready.set(0)
+
+    async def close(self) -> None:
+        if self.scheduler:
+            self.scheduler.close()
+        await self.intake.close()
+
+    async def _generate(self, request: ChatRequest, client: str) -> Generation:
+        engine, scheduler = self.engine, self.scheduler
+        if engine is None or scheduler is None:
+            raise errors.not_ready(self.state)
+        conversation = chat.read(request.messages)
+        prompt = await self.intake.take(conversation, engine.prepare)
+        params = sampling_params(request, engine.model.defaults, room=engine.context - prompt.length)
+        return scheduler.submit(prompt, params, client)
+
+    async def _warm_up(self) -> None:
+        request = schema.parse_chat(warmup.request_body(self.settings.served_model_name))
+        try:
+            async for _ in await self._generate(request, "warm-up"):
+                pass
+        except errors.ApiError as error:
+            raise StartError(f"the model did not answer the warm-up picture: {error.message}") from error
+
+    def _enter(self, state: str) -> None:
+        self.state = state
+        log.info("%s", state)
+
+
+def sampling_params(request: ChatRequest, defaults: Defaults, room: int) -> SamplingParams:
+    """The request's wishes over the model's defaults; never more tokens than the context has `room` for."""
+
+    def asked(value: float | None, default: float) -> float:
+        return default if value is None else value
+
+    return SamplingParams(
+        max_tokens=min(request.token_limit or room, room),
+        temperature=asked(request.temperature, defaults.temperature),
+        top_p=asked(request.top_p, defaults.top_p),
+        top_k=max(0, defaults.top_k if request.top_k is None else request.top_k),
+        min_p=asked(request.min_p, defaults.min_p),
+        seed=request.seed,
+        stop=tuple(request.stop or ()),
+    )

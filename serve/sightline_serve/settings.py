@@ -1,0 +1,45 @@
+"""What the operator chose. Built by cli.py, read by everyone, changed by no one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the pictures of one request may cost together.
+
+    `bytes` counts the encoded files, `pixels` the decoded ones (width x height), `seconds` bounds the fetch
+    of one picture by URL: name look-up, connection, redirects and body.
+    """
+
+    pictures: int = 8
+    bytes: int = 20 * MIB
+    pixels: int = 64_000_000
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: Path
+    served_model_name: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    loader: str = "transformers"
+    device: str = "auto"
+    dtype: str = "auto"
+    max_model_len: int | None = None
+    max_num_seqs: int = 8
+    max_queue: int = 64
+    budget: Budget = Budget()
+    max_body_bytes: int = 32 * MIB
+    allow_image_hosts: frozenset[str] = frozenset()
+    allow_private_image_urls: bool = False
+    intake_workers: int = 2
+    drain_timeout: float = 30.0
+    threads: int = 1
+    log_level: str = "info"
