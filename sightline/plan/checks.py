@@ -56,6 +56,16 @@ def model_is_pinned(there: Situation, changing: set[str]) -> Iterator[Objection]
         )
 
 
+def model_can_be_brought(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """The kit has a way to bring the files; so far it brings those of its own repository."""
+    if "model" in changing and there.model["source"]["kind"] != "repository":
+        yield Objection(
+            f"{there.model['name']} lies on a hub",
+            "this version of the kit brings only models that lie in its own repository",
+            "deploy the canary; fetching from hubs comes with a later version",
+        )
+
+
 def release_is_locked(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """The release has lock files to build an environment from."""
     if not there.release["lock_files"]:
@@ -87,8 +97,13 @@ def init_is_known(there: Situation, changing: set[str]) -> Iterator[Objection]:
 
 
 def index_is_reachable(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """Wheels can be fetched, where an environment must be built."""
-    if "environment" in changing and not read(there.facts, "index.reachable", bool):
+    """Wheels can be fetched, where an environment must be built.
+
+    Null stands for "not asked" (a host whose Python has no pip yet cannot be asked) and is let pass.
+    """
+    if "environment" not in changing or read(there.facts, "index", dict).get("reachable", "") is None:
+        return
+    if not read(there.facts, "index.reachable", bool):
         detail = read_or_none(there.facts, "index.detail", str)
         yield Objection(
             "the host does not reach the package index",
@@ -159,6 +174,7 @@ def port_is_free(there: Situation, changing: set[str]) -> Iterator[Objection]:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("model", engine_serves_model),
     ("model", model_is_pinned),
+    ("model", model_can_be_brought),
     ("environment", release_is_locked),
     ("environment", architecture_fits),
     ("service", init_is_known),

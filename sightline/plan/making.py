@@ -171,6 +171,12 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
     if serving and serving["status"] != "checked_here":
         engine = read(there.settings, "engine", str)
         notes.append(f"that {engine} serves {there.model['name']} was not checked here: {serving['source']}")
-    if "environment" in changing and there.release["disk"]["download_bytes"] is None:
-        notes.append("how many bytes the environment's wheels have is not known")
+    if "environment" in changing:
+        if there.release["disk"]["download_bytes"] is None:
+            notes.append("how many bytes the environment's wheels have is not known")
+        if read_or_none(there.facts, "index.reachable", bool) is None:
+            detail = read_or_none(there.facts, "index.detail", str)
+            notes.append(
+                f"whether the host reaches the package index is not known{f': {detail}' if detail else ''}"
+            )
     return notes
