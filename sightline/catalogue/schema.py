@@ -7,7 +7,7 @@ of the schema refuses, so that the rule and its remedy stand in one place.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -41,7 +41,7 @@ def schema_problems(kind: Kind, entry: Any, shown: str) -> list[Problem]:
     found: dict[Problem, None] = {}
     for error in validator(kind).iter_errors(entry):
         for leaf in _leaves(error):
-            found.update(dict.fromkeys(_problems(leaf, shown)))
+            found.update(dict.fromkeys(_problems(leaf, shown, kind)))
     return sorted(found)
 
 
@@ -53,10 +53,10 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
         yield error
 
 
-def _problems(error: ValidationError, shown: str) -> Iterator[Problem]:
+def _problems(error: ValidationError, shown: str, kind: Kind) -> Iterator[Problem]:
     key, value, rule = dotted(error.absolute_path), _any(error.instance), _any(error.validator_value)
     schema = error.schema if isinstance(error.schema, dict) else {}
-    remedy = str(schema.get("x-remedy", "see the key's description in catalogue/schema"))
+    remedy = _remedy(error, schema, kind)
     if error.validator == "additionalProperties":
         known = list(schema.get("properties", {}))
         for name in sorted(set(value) - set(known)):
@@ -66,15 +66,38 @@ def _problems(error: ValidationError, shown: str) -> Iterator[Problem]:
     elif error.validator == "required":
         for name in rule:
             if name not in value:
-                yield Problem(shown, _join(key, name), "is missing", _about(schema, name))
+                yield Problem(
+                    shown, _join(key, name), "is missing", _about([*error.absolute_path, name], kind)
+                )
     else:
         yield Problem(shown, key, _what(error), remedy)
 
 
-def _about(schema: dict[str, Any], name: str) -> str:
-    description = schema.get("properties", {}).get(name)
-    text = description.get("description") if isinstance(description, dict) else None
-    return f"add it: {text.rstrip('.')}" if text else "add it"
+def _remedy(error: ValidationError, schema: dict[str, Any], kind: Kind) -> str:
+    """A remedy beside a `$ref` is about this very key and goes before that of the shared definition."""
+    own = schema.get("x-remedy")
+    if own is None or "$ref" in error.absolute_schema_path:
+        own = _declared(error.absolute_path, kind).get("x-remedy") or own
+    return str(own or _about(error.absolute_path, kind).replace("add it: ", "it says ", 1))
+
+
+def _about(path: Iterable[str | int], kind: Kind) -> str:
+    text = _declared(path, kind).get("description")
+    return f"add it: {text.rstrip('.')}" if text else "see docs/catalogue.md"
+
+
+def _declared(path: Iterable[str | int], kind: Kind) -> dict[str, Any]:
+    """Return what the schema declares at `path`, without following a last `$ref`; {} for unknown."""
+    whole = _any(validator(kind).schema)
+    here: Any = whole
+    for part in path:
+        while isinstance(here, dict) and "$ref" in here:
+            here = whole["$defs"][here["$ref"].removeprefix("#/$defs/")]
+        here = (
+            here.get("items" if isinstance(part, int) else "properties", {}) if isinstance(here, dict) else {}
+        )
+        here = here if isinstance(part, int) else here.get(part, {})
+    return here if isinstance(here, dict) else {}
 
 
 def _any(value: Any) -> Any:
@@ -85,7 +108,7 @@ def _any(value: Any) -> Any:
 def _what(error: ValidationError) -> str:
     value, rule = _shown_value(error.instance), _any(error.validator_value)
     match error.validator:
-        case None:
+        case "not":
             return "does not belong here"
         case "type":
             names = [rule] if isinstance(rule, str) else list(rule)
