@@ -45,7 +45,8 @@ def mark_problems(kind: Kind, entry: dict[str, Any], shown: str) -> list[Problem
         nulls = nulls_of(group, entry)
         key = f"provenance.{group}"
         if provenance["status"] == "unknown":
-            if not nulls and (entry["files"] if group.startswith("file_") else True):
+            # A list of files can be there and yet not be known to be whole.
+            if not nulls and group != "file_list" and (entry["files"] or not group.startswith("file_")):
                 what = "says unknown, but the values are there"
                 problems.append(Problem(shown, key, what, "say stated or checked_here, with the source"))
             continue

@@ -140,7 +140,7 @@ def test_stated_bytes_are_those_that_others_published() -> None:
 
 def test_a_hub_model_without_all_hashes_says_what_is_missing() -> None:
     missing = missing_facts(load_model("llama-3.2-11b-vision-bnb-4bit"))
-    assert missing == ["the exact size of 10 of 10 files", "the sha256 of 10 of 10 files"]
+    assert missing == ["the exact size of 7 of 10 files", "the sha256 of 10 of 10 files"]
 
 
 # --- broken fixtures --------------------------------------------------------------------------------------
@@ -336,6 +336,13 @@ def test_a_null_size_and_hash_with_their_marks_are_valid_and_cannot_be_deployed(
         model["provenance"][group]["unknown"] = [file["path"]]
     assert entry_problems("model", model, "x") == []
     assert missing_facts(model) == ["the exact size of 1 of 2 files", "the sha256 of 1 of 2 files"]
+
+
+def test_a_list_of_files_may_be_marked_as_not_whole() -> None:
+    model = entry("model", "llava-1.5-7b-gguf")
+    model["provenance"]["file_list"] = {"status": "unknown", "source": "half a page"}
+    assert entry_problems("model", model, "x") == []
+    assert missing_facts(model) == ["the list of files"]
 
 
 def test_an_empty_list_of_files_must_be_marked() -> None:
