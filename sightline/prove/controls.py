@@ -52,7 +52,7 @@ class Controls:
         for kind in COMPARED_KINDS:
             before = self._earlier(kind)
             case = Case(kind, (Turn(QUESTIONS[kind], (draw.blank(),)),), before.case.expected)
-            trials.append(self._compared(before, case, "on an empty picture", second_look))
+            trials.append(self._compared(before, case, "empty picture", second_look))
         return trials
 
     def _other(self, second_look: bool) -> list[Trial]:
@@ -60,7 +60,7 @@ class Controls:
         for kind in COMPARED_KINDS:
             before = self._earlier(kind)
             case = ask_about(kind, self._another_picture(kind, before.case))
-            trials.append(self._compared(before, case, "on another picture", second_look))
+            trials.append(self._compared(before, case, "another picture", second_look))
         return trials
 
     def _compared(self, before: Shot, case: Case, label: str, second_look: bool) -> Trial:
@@ -80,15 +80,15 @@ class Controls:
             outcome, why = "unclear", f"the answer changed, but is not right: {after.judgement.why}"
         if empty and not after.fault:
             after = replace(after, judgement=Judgement(outcome == "passed", after.judgement.read, ""))
-        return Trial((replace(before, label="asked before"), after), outcome, why, second_look)
+        return Trial((replace(before, label="before"), after), outcome, why, second_look)
 
     def _swap(self, second_look: bool) -> list[Trial]:
         trials = []
         for question in SWAPPED:
             one, other = self._two_that_differ(question)
             shots = (
-                self._asking.put(ask_about_pair(question, one, other), "in this order", second_look),
-                self._asking.put(ask_about_pair(question, other, one), "the two swapped", second_look),
+                self._asking.put(ask_about_pair(question, one, other), "as drawn", second_look),
+                self._asking.put(ask_about_pair(question, other, one), "swapped", second_look),
             )
             trials.append(Trial(shots, *_swap_outcome(shots), second_look))
         return trials

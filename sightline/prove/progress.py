@@ -37,7 +37,7 @@ class Progress:
             self._stream.write(
                 f"\r\033[K  asked {self._done} of {total}  {what}: {said}  {shot.seconds:.2f} s"
             )
-        elif self._done % EVERY == 0 or self._done == total:
+        elif self._done % EVERY == 0:
             self._stream.write(f"asked {self._done} of {total}, {self._wrong} wrong\n")
         self._stream.flush()
 

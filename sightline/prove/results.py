@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .cases import Case
+from .cases import KINDS, Case
 from .client import Fault, Reply
 from .judge import Judgement
 
@@ -84,12 +84,13 @@ class Sighting:
     gave_up: str = ""
 
     def scores(self) -> dict[str, tuple[int, int]]:
-        """Right answers and questions, of each kind that was asked."""
-        scores: dict[str, tuple[int, int]] = {}
-        for shot in self.shots:
-            right, asked = scores.get(shot.case.kind, (0, 0))
-            scores[shot.case.kind] = (right + shot.judgement.right, asked + 1)
-        return scores
+        """Right answers and questions, of each kind that was asked, in the order of KINDS."""
+        asked = {kind: [shot for shot in self.shots if shot.case.kind == kind] for kind in KINDS}
+        return {
+            kind: (sum(s.judgement.right for s in shots), len(shots))
+            for kind, shots in asked.items()
+            if shots
+        }
 
     def right(self) -> int:
         """Right answers of all questions."""

@@ -69,6 +69,7 @@ def forward_to(base_url: str, key: str | None, model: str) -> Forward:
 class _Handler(BaseHTTPRequestHandler):
     stand_in: EndpointStandIn
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one segment per answer: unbuffered writes wait 40 ms for a delayed acknowledgement
 
     def do_GET(self) -> None:
         if self._unauthorised():
