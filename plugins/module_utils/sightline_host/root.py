@@ -1,0 +1,63 @@
+"""The root folder that holds everything Sightline puts on a host, and its removal."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from .state import MARKER
+
+SUBFOLDERS = {"env": 0o755, "log": 0o755, "models": 0o755, "releases": 0o755, "secrets": 0o700, "tmp": 0o700}
+
+
+class RootProblem(Exception):
+    """The root folder is not one that Sightline may use or remove."""
+
+
+def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
+    """Make `root` with its marker and folders; `owner` gets the folders that the service writes to.
+
+    Raises RootProblem when `root` holds somebody else's files, OSError when it can't be made.
+    """
+    marker = root / MARKER
+    if root.is_dir() and any(root.iterdir()) and not marker.exists():
+        raise RootProblem(
+            f"{root} is not empty and was not made by Sightline: name another folder as sightline_root"
+        )
+    changes = []
+    for folder, mode in [(root, 0o755), *((root / name, mode) for name, mode in SUBFOLDERS.items())]:
+        if not folder.is_dir():
+            changes.append(str(folder))
+            if not dry:
+                folder.mkdir(parents=True)
+                folder.chmod(mode)
+    if not marker.exists():
+        changes.append(str(marker))
+        if not dry:
+            marker.write_text("Made by Sightline; scripts/down removes this folder and everything in it.\n")
+    if owner is not None:
+        wanted = pwd.getpwnam(owner)
+        for name in ("log", "secrets"):
+            folder = root / name
+            if folder.is_dir() and folder.stat().st_uid != wanted.pw_uid:
+                changes.append(f"owner of {folder} -> {owner}")
+                if not dry:
+                    os.chown(folder, wanted.pw_uid, wanted.pw_gid)
+    return changes
+
+
+def remove_root(root: Path, dry: bool = False) -> list[str]:
+    """Remove `root` with everything in it. Raises RootProblem when it carries no marker of Sightline's."""
+    if not root.exists():
+        return []
+    if not (root / MARKER).is_file():
+        raise RootProblem(f"{root} carries no {MARKER}, so Sightline did not make it: it is left alone")
+    if not dry:
+        # The marker goes last: an interrupted removal can be run again.
+        for entry in root.iterdir():
+            if entry.name != MARKER:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        shutil.rmtree(root)
+    return [str(root)]

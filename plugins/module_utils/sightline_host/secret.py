@@ -1,0 +1,44 @@
+"""A secret that is made once, on the host, and that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from pathlib import Path
+
+
+def ensure_secret(path: Path, prefix: str, owner: str | None, dry: bool = False) -> list[str]:
+    """Make `path` hold a random secret of 256 bits with mode 0600; returns what was (or would be) changed.
+
+    An existing secret is kept: clients know it. Raises OSError.
+    """
+    changes = []
+    if not path.exists() or path.stat().st_size == 0:
+        changes.append("made")
+        if not dry:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_private(path, prefix + secrets.token_urlsafe(32))
+    if dry and not path.exists():
+        return changes
+    status = path.stat()
+    if status.st_mode & 0o777 != 0o600:
+        changes.append(f"mode {status.st_mode & 0o777:04o} -> 0600")
+        if not dry:
+            path.chmod(0o600)
+    if owner is not None:
+        wanted = pwd.getpwnam(owner)
+        for target in (path.parent, path):
+            if target.stat().st_uid != wanted.pw_uid:
+                changes.append(f"owner of {target.name} -> {owner}")
+                if not dry:
+                    os.chown(target, wanted.pw_uid, wanted.pw_gid)
+    return changes
+
+
+def _write_private(path: Path, secret: str) -> None:
+    beside = path.with_name(path.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    beside.replace(path)

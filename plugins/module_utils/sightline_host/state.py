@@ -1,0 +1,159 @@
+"""What is already on the host: Python interpreters, the root folder, and what was installed there before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .environment import read_stamp
+from .folder import is_whole, read_manifest
+from .supervisor import Supervisor
+
+Facts = dict[str, object]
+MARKER = ".sightline-root"
+"""The file that marks a root folder as made by Sightline: only such a folder is ever removed."""
+
+
+def read_user() -> Facts:
+    user = pwd.getpwuid(os.geteuid())
+    return {"user": user.pw_name, "uid": user.pw_uid, "home": user.pw_dir}
+
+
+def read_pythons(candidates: Sequence[str]) -> list[Facts]:
+    """Those of `candidates` (names or paths) that exist: real path, version, can it build environments."""
+    ask = (
+        "import platform, sys\n"
+        "print(platform.python_version(), getattr(sys, '_base_executable', sys.executable))\n"
+        "import ensurepip, venv"
+    )
+    found: list[Facts] = []
+    for candidate in candidates:
+        path = shutil.which(candidate)
+        if not path:
+            continue
+        try:
+            asked = subprocess.run([path, "-c", ask], capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        version, _, real = asked.stdout.strip().partition(" ")
+        if version and not any(python["path"] == (real or path) for python in found):
+            found.append({"path": real or path, "version": version, "venv": asked.returncode == 0})
+    return found
+
+
+def read_root(path: str) -> Facts:
+    """The root folder and the room on its file system, seen from the nearest folder above that exists."""
+    root = Path(path)
+    nearest = root
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    usage = shutil.disk_usage(nearest)
+    return {
+        "path": path,
+        "exists": root.is_dir(),
+        "ours": (root / MARKER).is_file(),
+        "empty": root.is_dir() and not any(root.iterdir()),
+        "writable": os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir(),
+        "free_bytes": usage.free,
+        "total_bytes": usage.total,
+        "filesystem": _mount_type(nearest),
+    }
+
+
+def read_installed(root: str) -> Facts:
+    """What lies whole under `root`, as fingerprints to compare with the wanted ones."""
+    base = Path(root)
+    supervisor = base / "supervisor" / "env"
+    environments = [*_folders(base / "env"), *([supervisor] if supervisor.is_dir() else [])]
+    models = {str(path): read_folder(path)["fingerprint"] for path in _folders(base / "models")}
+    return {
+        "environments": {str(path): read_stamp(path).get("locks") or {} for path in environments},
+        "models": {path: fingerprint for path, fingerprint in models.items() if fingerprint},
+        "release": read_folder(base / "current"),
+        "key": read_key(base / "secrets" / "api_key"),
+    }
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def read_folder(path: Path) -> Facts:
+    """A folder that was installed whole: its real path and fingerprint; both None when it is not."""
+    manifest = read_manifest(path)
+    if not manifest or not is_whole(path, manifest):
+        return {"path": None, "fingerprint": None}
+    return {"path": os.path.realpath(path), "fingerprint": manifest["fingerprint"]}
+
+
+def read_key(path: Path) -> Facts:
+    """Whether the API key is there and only its owner can read it. The key itself is never returned."""
+    try:
+        status = path.stat()
+    except OSError:
+        return {"present": False, "private": None, "owner": None}
+    return {
+        "present": status.st_size > 0,
+        "private": not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO),
+        "owner": _user_name(status.st_uid),
+    }
+
+
+def read_service(name: str, root: str) -> Facts:
+    """State (running, stopped, absent), manager, the definition's fingerprint, and the release in it."""
+    unit = Path("/etc/systemd/system") / f"{name}.service"
+    if unit.exists():
+        asked = subprocess.run(["systemctl", "is-active", unit.name], capture_output=True, text=True)
+        state = "running" if asked.stdout.strip() == "active" else "stopped"
+        return {"state": state, "manager": "systemd", **_definition(unit)}
+    supervisor = Supervisor(Path(root) / "supervisor")
+    definition = supervisor.definition(name)
+    if definition.exists():
+        state = "running" if supervisor.state(name) == "RUNNING" else "stopped"
+        return {"state": state, "manager": "supervisor", **_definition(definition)}
+    return {"state": "absent", "manager": None, "fingerprint": None, "release": None}
+
+
+def _definition(file: Path) -> Facts:
+    content = file.read_bytes()
+    release = re.search(rb"SIGHTLINE_RELEASE=\"?([0-9a-f]+)", content)
+    return {
+        "fingerprint": hashlib.sha256(content).hexdigest(),
+        "release": release[1].decode() if release else None,
+    }
+
+
+def default_candidates() -> list[str]:
+    return [sys.executable, "python3", "python3.12", "python3.11", "python3.13"]
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _mount_type(path: Path) -> str | None:
+    best, kind = "", None
+    target = os.path.realpath(path)
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return None
+    for line in mounts:
+        _, point, this_kind = line.split()[:3]
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, this_kind
+    return kind

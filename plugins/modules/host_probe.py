@@ -1,0 +1,79 @@
+"""Read a host in one round trip (see plugins/module_utils/sightline_host/)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_probe
+short_description: Read what a host is and what Sightline installed there before
+description:
+  - Publishes the fact C(probe_host), which every later decision reads. Changes nothing.
+options:
+  root: {description: The folder that holds, or will hold, everything Sightline installs., type: path, required: true}
+  port: {description: The TCP port the service will listen on., type: int, required: true}
+  service: {description: The service's name., type: str, required: true}
+  pythons: {description: Interpreters to look for, names or paths. Empty looks for the usual ones., type: list, elements: str, default: []}
+  index: {description: Whether to ask the package index too (about a second)., type: bool, default: true}
+author: Sightline
+"""
+
+EXAMPLES = r"""
+- name: Read the host
+  host_probe:
+    root: /opt/sightline
+    port: 8642
+    service: sightline-vlm
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: C(probe_host) with arch, distribution, init, cpu, memory, gpus, driver, python, root, port, index, installed.
+  type: dict
+  returned: always
+"""
+
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.hardware import read_hardware
+from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
+from ansible.module_utils.sightline_host.state import (
+    default_candidates,
+    read_installed,
+    read_pythons,
+    read_root,
+    read_service,
+    read_user,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "port": {"type": "int", "required": True},
+            "service": {"type": "str", "required": True},
+            "pythons": {"type": "list", "elements": "str", "default": []},
+            "index": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    root = wanted["root"]
+    host = {**read_hardware(), **read_user()}
+    host["python"] = read_pythons(wanted["pythons"] or default_candidates())
+    host["root"] = read_root(root)
+    host["port"] = read_port(wanted["port"], root)
+    if host["port"]["state"] == "taken":
+        host["port"]["next_free"] = free_port_near(wanted["port"])
+    installed = read_installed(root)
+    installed["service"] = read_service(wanted["service"], root)
+    host["installed"] = installed
+    if wanted["index"] and not installed["environments"]:
+        host["index"] = read_index(sys.executable)
+    else:
+        host["index"] = {"reachable": None, "detail": "not asked: an environment is there already"}
+    module.exit_json(changed=False, ansible_facts={"probe_host": host})
+
+
+if __name__ == "__main__":
+    main()

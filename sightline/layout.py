@@ -1,0 +1,128 @@
+"""Where things lie under a host's root folder, and what they are named after.
+
+Everything is named after its content: an environment after its lock files, a model after its files, a release
+after all of these and the way it is started. So nothing that runs is ever written over, and two hosts with
+the same release id run the same thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_MODULE_UTILS = str(CHECKOUT / "plugins" / "module_utils")
+if _MODULE_UTILS not in sys.path:
+    # The code that runs on hosts is no package of the controller's, and both must describe a folder alike.
+    sys.path.append(_MODULE_UTILS)
+
+from sightline_host.folder import Contents, FolderProblem, describe  # noqa: E402
+
+KIT_FOLDERS = ("serve/sightline_serve", "roles/vlm_server/templates", "roles/service/templates")
+"""What decides how the server runs besides its inputs; a change here is a new release."""
+
+CONFIGURED_INDEX = ""
+SHORT = 12
+"""Hex digits of a sha256 that name a folder: 48 bits, far more than one host has folders."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file of the release: absolute path on the controller, and how to install it."""
+
+    name: str
+    file: str
+    sha256: str
+    no_deps: bool
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Absolute paths on the host and the names of what lies there."""
+
+    root: str
+    release_id: str
+    environment: str
+    environment_digest: str
+    locks: tuple[LockFile, ...]
+    model: str
+    model_fingerprint: str
+    model_source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layout as plain JSON values, with the paths that follow from the others."""
+        plain = asdict(self) | {
+            "release": f"{self.root}/releases/{self.release_id}",
+            "current": f"{self.root}/current",
+            "key": f"{self.root}/secrets/api_key",
+            "log": f"{self.root}/log",
+        }
+        return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
+
+
+def lay_out(
+    root: str, model: Mapping[str, Any], release: Mapping[str, Any], start: Mapping[str, Any]
+) -> Layout:
+    """Work out the layout of `model` on `release` under `root`.
+
+    `start` is everything that decides how the server is started (port, options, user ...): any JSON.
+    Raises OSError or sightline_host.folder.FolderProblem when the kit's own files cannot be read.
+    """
+    locks = read_locks(release)
+    environment_digest = digest([lock.sha256 for lock in locks])
+    source = CHECKOUT / str(model["source"].get("path") or "")
+    model_fingerprint = (
+        describe(Contents(source))["fingerprint"] if model["source"].get("path") else digest(model["name"])
+    )
+    kit = [describe(Contents(CHECKOUT / folder))["fingerprint"] for folder in KIT_FOLDERS]
+    release_id = digest([environment_digest, model_fingerprint, kit, start])[:SHORT]
+    return Layout(
+        root=root,
+        release_id=release_id,
+        environment=f"{root}/env/{release['name']}-{environment_digest[:SHORT]}",
+        environment_digest=environment_digest,
+        locks=locks,
+        model=f"{root}/models/{model['name']}-{model_fingerprint[:SHORT]}",
+        model_fingerprint=model_fingerprint,
+        model_source=str(source),
+    )
+
+
+def read_locks(release: Mapping[str, Any]) -> tuple[LockFile, ...]:
+    """The release's lock files in order, pip's own first.
+
+    torch is installed without its dependencies and from PyTorch's index if the configured one has no such
+    build: that keeps gigabytes of CUDA packages off a machine without a GPU.
+    """
+    locks = []
+    for path in ("requirements/pip.lock.txt", *release["lock_files"]):
+        file = CHECKOUT / path
+        name = file.name.removesuffix(".lock.txt")
+        torch = name.startswith("torch")
+        indexes = (CONFIGURED_INDEX, *_some(release.get("torch_index"))) if torch else (CONFIGURED_INDEX,)
+        locks.append(LockFile(name, str(file), _sha256(file.read_bytes()), torch, indexes))
+    return tuple(locks)
+
+
+def digest(value: Any) -> str:
+    """sha256 over the canonical JSON of `value`."""
+    return _sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def holds(installed: Mapping[str, str], locks: Sequence[LockFile]) -> bool:
+    """Whether an environment's stamp (lock name -> sha256) has every one of `locks`."""
+    return all(installed.get(lock.name) == lock.sha256 for lock in locks)
+
+
+def _some(value: Any) -> tuple[str, ...]:
+    return (str(value),) if value else ()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
