@@ -70,26 +70,26 @@ class Template:
         """`placeholder` is the text that stands for one picture in the rendered prompt, such as <image>."""
         self.render = render
         self.placeholder = placeholder
-        self.plain = {role for role in ("system", "user", "assistant") if self._wants_plain(role)}
+        self.plain: set[str] = set()
+        for role in ("user", "system", "assistant"):  # the user first: the others are tried in its company
+            if not self._carries(role, [_text(PROBE)]) and self._carries(role, PROBE):
+                self.plain.add(role)
 
-    def _wants_plain(self, role: str) -> bool:
-        def carries(content: Any) -> bool:
-            turns = [{"role": role, "content": content}]
-            if role != "user":
-                turns.insert(
-                    role == "system", {"role": "user", "content": self._shape("user", [_text("question")])}
-                )
-            try:
-                text = self.render(turns)
-            except Exception:  # a template may refuse what it does not know in any way it likes
-                return False
-            return PROBE in text and "'type'" not in text
-
-        return not carries([_text(PROBE)]) and carries(PROBE)
+    def _carries(self, role: str, content: Any) -> bool:
+        """Whether a text in this form comes through in a message of this role."""
+        turns: list[Turn] = [{"role": role, "content": content}]
+        if role != "user":
+            question = {"role": "user", "content": self._shape("user", [_text("question")])}
+            turns.insert(role == "system", question)
+        try:
+            text = self.render(turns)
+        except Exception:  # a template may refuse what it does not know in any way it likes
+            return False
+        return PROBE in text and "'type'" not in text
 
     def _shape(self, role: str, content: list[dict[str, str]]) -> Any:
         pictures = any(part["type"] == "image" for part in content)
-        if role in getattr(self, "plain", set()) and not pictures:
+        if role in self.plain and not pictures:
             return "\n".join(part["text"] for part in content)
         return content
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -123,9 +124,9 @@ def parser() -> argparse.ArgumentParser:
     pictures.add_argument(
         "--max-image-megapixels",
         type=_number(0.001, float),
-        default=64,
+        default=50,
         metavar="N",
-        help="width x height (64)",
+        help="width x height (50)",
     )
     pictures.add_argument(
         "--image-timeout", type=_number(0.01, float), default=10, metavar="S", help="to fetch one by URL (10)"
@@ -202,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     logging.Formatter.converter = time.gmtime
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URLs of clients' pictures
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server drains instead
     settings = settings_from(arguments)
     logging.getLogger().setLevel(settings.log_level.upper())
     from sightline_serve import server  # torch takes seconds; --help and bad arguments need none of it

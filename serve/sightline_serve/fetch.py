@@ -25,6 +25,7 @@ HEADERS = {"User-Agent": "sightline-serve", "Accept": "image/*", "Accept-Encodin
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # older Pythons call parts of it global
 SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
 
 
@@ -41,6 +42,8 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip not in ipaddress.ip_network("2000::/3"):  # the only global unicast space given out
             return False
+    elif ip in PROTOCOLS:
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_link_local or ip.is_unspecified)
 
 
@@ -153,6 +156,8 @@ def _checked_url(text: str) -> httpx.URL:
         raise PictureError("has neither a data URL nor an http(s) URL.")
     if not url.host:
         raise PictureError("has a URL without a host.")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise PictureError("has a URL with an impossible port.")
     if url.userinfo:
         raise PictureError("has a URL with a user name or password in it, which is not sent on.")
     return url

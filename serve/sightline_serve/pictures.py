@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sightline_serve.settings import MIB, Budget
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 # A strip of 1 x 50,000 pixels is small until a processor scales its short side up.
 MAX_ASPECT = 100
 
@@ -91,7 +91,8 @@ def decode(raw: bytes, purse: Purse) -> Image.Image:
     purse.pay_pixels(width, height)
     try:
         picture.load()
-        return _on_white(ImageOps.exif_transpose(picture))
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _on_white(picture)
     except Exception as error:
         raise PictureError(f"is damaged and cannot be decoded: {_reason(error)}.") from None
 
@@ -101,8 +102,9 @@ def _on_white(picture: Image.Image) -> Image.Image:
         picture = _to_eight_bits(picture)
     if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
     return picture.convert("RGB")
 
 

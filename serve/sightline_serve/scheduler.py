@@ -118,11 +118,15 @@ class Scheduler:
             sequence.cancelled = True
             self.waiting.remove(sequence)
 
-    def close(self) -> None:
-        """Ends the thread after its current step; what still runs or waits fails. Idempotent."""
+    def end(self) -> None:
+        """Ends the thread after its current step and returns at once; what runs or waits fails."""
         with self.changed:
             self.closing = True
             self.changed.notify()
+
+    def close(self) -> None:
+        """Ends, and waits for the thread."""
+        self.end()
         self.thread.join(timeout=5)
 
     def _run(self) -> None:

@@ -21,7 +21,7 @@ class TextPart(Lenient):
 
 class ImageUrl(Lenient):
     url: str = Field(min_length=1, description="A data URL (data:image/png;base64,...) or an http(s) URL")
-    detail: Literal["auto", "low", "high"] | None = Field(None, description="Accepted; has no effect yet")
+    detail: str | None = Field(None, description="Accepted; has no effect yet")
 
 
 class ImagePart(Lenient):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -55,7 +56,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
             access_log=False,
             server_header=False,
             lifespan="off",
-            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+            # The scheduler ends what is left at the drain timeout; this is for what hangs even then.
+            timeout_graceful_shutdown=math.ceil(settings.drain_timeout) + 2,
         )
     )
 
@@ -63,6 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         log.info("draining: no new requests; running ones have %g s", settings.drain_timeout)
         service.drain()
         server.should_exit = True
+        loop.call_later(settings.drain_timeout, service.cut)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

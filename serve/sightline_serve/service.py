@@ -72,6 +72,11 @@ class Service:
         self.draining = True
         self.metrics.ready.set(0)
 
+    def cut(self) -> None:
+        """Fails what is still running with a 503, so that its clients are told."""
+        if self.scheduler:
+            self.scheduler.end()
+
     async def close(self) -> None:
         if self.scheduler:
             self.scheduler.close()

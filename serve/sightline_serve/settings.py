@@ -18,7 +18,7 @@ class Budget:
 
     pictures: int = 8
     bytes: int = 20 * MIB
-    pixels: int = 64_000_000
+    pixels: int = 50_000_000
     seconds: float = 10.0
 
 

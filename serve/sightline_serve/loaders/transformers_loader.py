@@ -68,12 +68,14 @@ class TransformersModel:
             name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
             for name, value in inputs.items()
         }
+        if "pixel_values" not in moved:
+            moved["inputs_embeds"] = self._embed(moved.pop("input_ids"))
         out = self.model(**moved, past_key_values=self.new_cache(), use_cache=True, **self.last_only)
         return out.past_key_values, out.logits[0, -1]
 
     def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]:
         out = self.model(
-            input_ids=torch.tensor([[token]], device=self.device),
+            inputs_embeds=self._embed(torch.tensor([[token]], device=self.device)),
             attention_mask=torch.ones(1, position + 1, dtype=torch.long, device=self.device),
             position_ids=torch.tensor([[position]], device=self.device),
             past_key_values=cache,
@@ -85,6 +87,11 @@ class TransformersModel:
         return str(
             self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Given bare ids, transformers 4.46 would look for pictures to merge in."""
+        embedded: Tensor = self.model.get_input_embeddings()(tokens)
+        return embedded
 
     def _render(self, turns: list[Turn]) -> str:
         return str(self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
@@ -108,13 +115,15 @@ def load(settings: Settings) -> TransformersModel:
         model = transformers.AutoModelForImageTextToText.from_pretrained(
             settings.model, local_files_only=True, **{dtype_name: _dtype(settings, device)}
         )
-        model = model.to(device).eval()
+        if (
+            getattr(processor, "tokenizer", None) is None
+            or getattr(processor, "image_processor", None) is None
+        ):
+            raise StartError("it has no picture processor; is it a vision-language model?")
+        return TransformersModel(model.to(device).eval(), processor, settings.model, device)
     except Exception as error:  # anything may be wrong with a folder of files
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartError(f"cannot load the model in {settings.model}: {why}") from error
-    if getattr(processor, "tokenizer", None) is None:
-        raise StartError(f"{settings.model} has no picture processor: is it a vision-language model?")
-    return TransformersModel(model, processor, settings.model, device)
 
 
 def _device(wanted: str) -> torch.device:

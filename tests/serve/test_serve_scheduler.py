@@ -1,0 +1,253 @@
+"""The scheduler over a model that needs no weights: it counts, so that every answer shows whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from sightline_serve.engine import Engine, Prompt, Slot
+from sightline_serve.errors import ApiError
+from sightline_serve.metrics import Metrics
+from sightline_serve.sampling import SamplingParams
+from sightline_serve.scheduler import FairQueue, Generation, Scheduler
+from sightline_serve.sequence import Finish, Piece
+
+EOS = 0
+
+
+@dataclass
+class Counting:
+    """A model whose n-th token is letter n of its prompt's; `gate` holds each forward until it is opened."""
+
+    eos: frozenset[int] = frozenset({EOS})
+    gate: threading.Event = field(default_factory=threading.Event)
+    steps: list[str] = field(default_factory=list)
+    broken: str = ""
+    prompt: str = "my diary"
+
+    def _logits(self, letter: str) -> torch.Tensor:
+        self.gate.wait(10)
+        self.steps.append(letter)
+        if letter == self.broken:
+            raise RuntimeError(f"no room for {self.prompt}")
+        row = torch.zeros(128)
+        row[ord(letter)] = 1
+        return row
+
+    def start(self, inputs: dict[str, Any]) -> tuple[Any, torch.Tensor]:
+        return inputs["letter"], self._logits(inputs["letter"])
+
+    def step(self, cache: Any, token: int, position: int) -> tuple[Any, torch.Tensor]:
+        assert token == ord(cache)  # a mixed-up slot would be fed another request's token
+        return cache, self._logits(cache)
+
+    def text(self, tokens: list[int]) -> str:
+        return "".join(map(chr, tokens))
+
+
+class House:
+    def __init__(self, max_running: int = 8, max_waiting: int = 8) -> None:
+        self.model = Counting()
+        engine = Engine.__new__(Engine)
+        engine.model, engine.context = self.model, 1000  # type: ignore[assignment]
+        self.metrics = Metrics()
+        self.scheduler = Scheduler(engine, self.metrics, max_running=max_running, max_waiting=max_waiting)
+
+    def ask(self, letter: str, tokens: int = 3, client: str = "someone") -> Generation:
+        prompt = Prompt({"letter": letter}, length=5, pictures=0)  # type: ignore[dict-item]
+        return self.scheduler.submit(prompt, SamplingParams(tokens), client)
+
+
+def run(test: Callable[[House], Coroutine[Any, Any, None]], **limits: int) -> House:
+    async def go() -> House:
+        house = House(**limits)
+        try:
+            await asyncio.wait_for(test(house), 20)
+        finally:
+            house.model.gate.set()
+            house.scheduler.close()
+        return house
+
+    return asyncio.run(go())
+
+
+async def text(generation: Generation) -> str:
+    return "".join([event.text async for event in generation if isinstance(event, Piece)])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(0.005)
+
+
+def test_an_answer_comes_in_pieces_and_ends_with_its_counts() -> None:
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        events = [event async for event in house.ask("a", tokens=2)]
+        assert events == [Piece("a"), Piece("a"), Finish("length", 5, 2)]
+
+    run(test)
+
+
+def test_many_answers_are_never_mixed_up() -> None:
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        letters = "abcdefgh"
+        answers = await asyncio.gather(*(text(house.ask(letter, 20 + i)) for i, letter in enumerate(letters)))
+        assert answers == [letter * (20 + i) for i, letter in enumerate(letters)]
+
+    run(test, max_running=3)
+
+
+def test_a_short_answer_is_not_held_up_by_a_long_one() -> None:
+    async def test(house: House) -> None:
+        long, short = house.ask("l", 200), house.ask("s", 2)
+        house.model.gate.set()
+        assert await text(short) == "ss"
+        steps = "".join(house.model.steps)
+        assert steps.index("s") < 4
+        assert "lll" not in steps[: steps.rindex("s") + 1]
+        assert await text(long) == "l" * 200
+
+    run(test)
+
+
+def test_no_more_run_at_once_than_allowed() -> None:
+    async def test(house: House) -> None:
+        generations = [house.ask(letter, 5) for letter in "abcd"]
+        house.model.gate.set()
+        await asyncio.gather(*map(text, generations))
+        # With two places, c starts only after a or b has had all its five steps.
+        steps = "".join(house.model.steps)
+        before = steps[: steps.index("c")]
+        assert before.count("a") == 5 or before.count("b") == 5
+
+    run(test, max_running=2)
+
+
+def test_clients_take_turns() -> None:
+    async def test(house: House) -> None:
+        first = house.ask("f", 1, client="greedy")
+        await until(lambda: len(house.scheduler.waiting) == 0)  # it runs, and the gate holds it
+        others = [house.ask(letter, 1, client="greedy") for letter in "abc"]
+        modest = house.ask("m", 1, client="modest")
+        house.model.gate.set()
+        await asyncio.gather(*map(text, [first, *others, modest]))
+        assert "".join(house.model.steps) == "fambc"
+
+    run(test, max_running=1)
+
+
+def test_a_full_queue_refuses_with_retry_after() -> None:
+    async def test(house: House) -> None:
+        running = house.ask("r", 1)
+        await until(lambda: len(house.scheduler.waiting) == 0)
+        waiting = [house.ask(letter, 1) for letter in "ab"]
+        with pytest.raises(ApiError) as caught:
+            house.ask("c", 1)
+        assert (caught.value.status, caught.value.code) == (503, "queue_full")
+        assert int(caught.value.headers["Retry-After"]) > 0
+        house.model.gate.set()
+        assert await asyncio.gather(*map(text, [running, *waiting])) == ["r", "a", "b"]
+        assert await text(house.ask("d", 1)) == "d"
+
+    run(test, max_running=1, max_waiting=2)
+
+
+def test_a_cancelled_request_stops_and_frees_its_place() -> None:
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        endless = house.ask("e", 10**9)
+        async for _ in endless:
+            break
+        endless.cancel()
+        assert await text(house.ask("n", 3)) == "nnn"  # the only place is free again
+        steps = house.model.steps.count("e")
+        assert await text(house.ask("o", 50)) == "o" * 50
+        assert house.model.steps.count("e") == steps
+        endless.cancel()  # harmless
+
+    run(test, max_running=1)
+
+
+def test_a_cancelled_request_leaves_the_queue() -> None:
+    async def test(house: House) -> None:
+        running = house.ask("r", 1)
+        await until(lambda: len(house.scheduler.waiting) == 0)
+        house.ask("w", 1).cancel()
+        assert len(house.scheduler.waiting) == 0
+        house.model.gate.set()
+        assert await text(running) == "r"
+
+    house = run(test, max_running=1, max_waiting=1)
+    assert "w" not in house.model.steps
+
+
+def test_a_failing_prompt_fails_alone_and_the_log_keeps_its_secret(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(house: House) -> None:
+        house.model.broken = "x"
+        good, bad = house.ask("g", 10), house.ask("x", 10)
+        house.model.gate.set()
+        with pytest.raises(ApiError) as caught:
+            await text(bad)
+        assert (caught.value.status, caught.value.code) == (500, "engine_failed")
+        assert await text(good) == "g" * 10
+        assert await text(house.ask("h", 2)) == "hh"
+
+    run(test)
+    assert "RuntimeError" in caplog.text
+    assert "diary" not in caplog.text
+
+
+def test_closing_fails_what_is_left_and_refuses_what_comes() -> None:
+    async def test(house: House) -> None:
+        running, waiting = house.ask("r", 10**9), house.ask("w", 1)
+        house.model.gate.set()
+        await until(lambda: len(house.model.steps) > 3)
+        await asyncio.to_thread(house.scheduler.close)
+        for generation in (running, waiting):
+            with pytest.raises(ApiError, match="shutting down"):
+                await text(generation)
+        with pytest.raises(ApiError, match="shutting down"):
+            house.ask("n")
+
+    run(test, max_running=1)
+
+
+def test_the_end_token_and_stop_strings_end_an_answer() -> None:
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        assert [event async for event in house.ask(chr(EOS), 10)] == [Finish("stop", 5, 1)]
+        prompt = Prompt({"letter": "a"}, length=5, pictures=0)  # type: ignore[dict-item]
+        stopped = house.scheduler.submit(prompt, SamplingParams(50, stop=("aaa",)), "someone")
+        assert [event async for event in stopped] == [Finish("stop", 5, 3)]
+
+    run(test)
+
+
+def test_broken_numbers_are_no_answer() -> None:
+    class Broken(Counting):
+        def _logits(self, letter: str) -> torch.Tensor:
+            return torch.full((128,), torch.nan)
+
+    engine = Engine.__new__(Engine)
+    engine.model = Broken()  # type: ignore[assignment]
+    prompt = Prompt({"letter": "a"}, length=1, pictures=0)  # type: ignore[dict-item]
+    with pytest.raises(FloatingPointError):
+        engine.prefill(prompt)
+    with pytest.raises(FloatingPointError):
+        engine.decode([Slot("a", 1)], [ord("a")])
+
+
+def test_an_empty_queue_forgets_its_clients() -> None:
+    queue = FairQueue()
+    for client in "abc":
+        queue.put(type("S", (), {"client": client})())
+    while len(queue):
+        queue.take()
+    assert not queue.lanes

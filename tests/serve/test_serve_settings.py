@@ -1,0 +1,145 @@
+"""Flags, keys and cores: what is refused before anything starts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from sightline_serve import auth, cores
+from sightline_serve.cli import settings_from
+from sightline_serve.errors import ApiError
+
+from tests.serve.server_process import command, environment
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    return tmp_path / "model"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        settings_from(flags)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_defaults_are_safe(model: Path) -> None:
+    settings = settings_from(["--model", str(model)])
+    assert (settings.host, settings.served_model_name, settings.keys) == ("127.0.0.1", "model", ())
+    assert not settings.allow_private_image_urls
+    assert not settings.allow_image_hosts
+    assert settings.threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--host", "0.0.0.0"], "--api-key-file"),
+        (["--host", "::"], "--api-key-file"),
+        (["--host", "192.168.1.5"], "--api-key-file"),
+        (["--host", "everywhere"], "not an IP address"),
+        (["--port", "70000"], "not a port"),
+        (["--port", "http"], "not a port"),
+        (["--max-num-seqs", "0"], "less than 1"),
+        (["--max-queue", "many"], "not a number"),
+        (["--drain-timeout", "-1"], "less than 0"),
+        (["--image-timeout", "nan"], "not finite"),
+        (["--max-body-mib", "inf"], "not finite"),
+        (["--api-key-file", "/nowhere/key"], "No such file"),
+        (["--loader", "magic"], "invalid choice"),
+        (["--model", "/nowhere"], "no config.json"),
+    ],
+)
+def test_a_bad_flag_is_refused(
+    model: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str
+) -> None:
+    assert says in refused(capsys, "--model", str(model), *flags)
+
+
+def test_beyond_loopback_with_a_key_is_fine(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret")
+    settings = settings_from(
+        ["--model", str(model), "--host", "0.0.0.0", "--api-key-file", str(tmp_path / "key")]
+    )
+    assert settings.keys == (b"secret",)
+    assert "secret" not in repr(settings)
+
+
+def test_keys_are_stripped_and_an_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("\n one \r\n\ntwo\n")
+    assert auth.read_keys(path) == (b"one", b"two")
+    path.write_text(" \n")
+    with pytest.raises(Exception, match="is empty"):
+        auth.read_keys(path)
+
+
+def test_an_open_key_file_is_warned_of_by_name_not_by_content(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "key"
+    path.write_text("hush-hush")
+    path.chmod(0o644)
+    auth.read_keys(path)
+    assert "mode 0644" in caplog.text
+    assert "hush" not in caplog.text
+    caplog.clear()
+    path.chmod(0o600)
+    auth.read_keys(path)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("header", [b"Bearer right", b"bearer right", b"Bearer  right ", b"Bearer other"])
+def test_a_right_key_passes(header: bytes) -> None:
+    auth.check((b"right", b"other"), header)
+
+
+@pytest.mark.parametrize(
+    "header", [None, b"", b"Bearer", b"Bearer ", b"Bearer wrong", b"Basic right", b"right", b"Bearer \xff"]
+)
+def test_a_wrong_or_missing_key_is_a_401(header: bytes | None) -> None:
+    with pytest.raises(ApiError) as caught:
+        auth.check((b"right",), header)
+    assert (caught.value.status, caught.value.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_no_keys_no_check() -> None:
+    auth.check((), None)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64)]
+)
+def test_cores_by_cgroup_v2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    (tmp_path / "cpu.max").write_text(content)
+    assert cores.available(tmp_path) == expected
+
+
+def test_cores_by_cgroup_v1_and_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    assert cores.available(tmp_path) == 8
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    for quota, expected in (("300000\n", 3), ("-1\n", 8), ("9900000\n", 8)):
+        (tmp_path / "cpu/cpu.cfs_quota_us").write_text(quota)
+        assert cores.available(tmp_path) == expected
+
+
+def test_help_teaches_and_needs_no_torch() -> None:
+    done = subprocess.run(
+        command(Path("x"), "--help"), capture_output=True, text=True, env=environment(), check=True
+    )
+    for word in ("examples:", "exit codes:", "--api-key-file", "/ready"):
+        assert word in done.stdout
+    loaded = subprocess.run(
+        [command(Path())[0], "-c", "import sys, sightline_serve.cli; print('torch' in sys.modules)"],
+        capture_output=True, text=True, env=environment(), check=True,
+    )  # fmt: skip
+    assert loaded.stdout.strip() == "False"
