@@ -118,7 +118,7 @@ def missing_facts(model: Entry) -> list[str]:
     missing = []
     if nulls_of("commit", model):
         missing.append("the commit")
-    if nulls_of("file_list", model) or model["provenance"]["file_list"]["status"] == "unknown":
+    if not model["files"] or model["provenance"]["file_list"]["status"] == "unknown":
         missing.append("the list of files")
     for group, what in (("file_sizes", "the exact size"), ("file_hashes", "the sha256")):
         count = len(nulls_of(group, model))

@@ -19,7 +19,8 @@ def nulls_of(group: str, entry: dict[str, Any]) -> list[str]:
     if group == "commit":
         return ["commit"] if entry["source"].get("commit", "") is None else []
     if group == "file_list":
-        return [] if entry["files"] else ["files"]
+        # What lies in this repository is listed from its folder: nothing there is known to be nothing.
+        return [] if entry["files"] or entry["source"]["kind"] == "repository" else ["files"]
     if group in _FILE_GROUPS:
         return [file["path"] for file in entry["files"] if file[_FILE_GROUPS[group]] is None]
     return list(_null_keys(entry[group], ""))

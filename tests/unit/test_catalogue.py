@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_the_canary_figures_are_those_of_its_configuration() -> None:
     assert vision["patch_size"] == config["vision_config"]["patch_size"]
     side = vision["image_size"] // vision["patch_size"]
     assert model["architecture"]["picture_tokens"]["tokens"] == side * side
+
+
+def test_the_canary_weighs_what_its_weights_weigh() -> None:
+    model = load_model("canary")
+    content = (CATALOGUE.parent / model["source"]["path"] / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    tensors = json.loads(content[8 : 8 + length])
+    counts = {name: math.prod(one["shape"]) for name, one in tensors.items() if name != "__metadata__"}
+    text = sum(count for name, count in counts.items() if name.startswith("language_model."))
+    assert model["parameters"] == {"total": sum(counts.values()), "vision": sum(counts.values()) - text}
+    assert {one["dtype"] for name, one in tensors.items() if name != "__metadata__"} == {"F16"}
+    assert model["quantisation"] == {"method": "none", "bits_per_weight": 16, "compute_dtype": "float16"}
 
 
 @pytest.mark.parametrize(
