@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,20 @@ def test_too_large_a_body_is_a_413_however_it_is_sent(keyed: ServerProcess) -> N
     )
     assert error(response, 413)["code"] == "request_too_large"
     error(keyed.post(large, headers={}), 401)  # without a key it is not even weighed
+
+
+def test_eight_clients_at_once_get_what_each_gets_alone(keyed: ServerProcess) -> None:
+    """Random weights answer nonsense, but each picture has its own: a mixed-up answer is somebody else's."""
+    colours = ["red", "blue", "green", "yellow", "black", "orange", "purple", "pink"]
+    requests = [ask("what?", data_url(encoded(disc(colour))), max_tokens=30) for colour in colours]
+
+    def said(request: dict[str, Any]) -> str | None:
+        return keyed.client().chat.completions.create(**request).choices[0].message.content
+
+    alone = [said(request) for request in requests]
+    assert len(set(alone)) == len(colours)
+    with ThreadPoolExecutor(8) as clients:
+        assert list(clients.map(said, requests * 3)) == alone * 3
 
 
 def running(server: ServerProcess) -> float:

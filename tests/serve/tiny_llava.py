@@ -55,7 +55,7 @@ def build(folder: Path, *, context: int = 512, seed: int = 0) -> Path:
         max_position_embeddings=context, 
         bos_token_id=None, eos_token_id=2, pad_token_id=0, initializer_range=0.2,
     )  # fmt: skip
-    config = LlavaConfig(vision_config=vision, text_config=text, image_token_id=3, image_seq_length=4)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=3, image_seq_length=4)
     LlavaForConditionalGeneration(config).save_pretrained(folder)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=byte_tokenizer(), eos_token="<|im_end|>", pad_token="<pad>",

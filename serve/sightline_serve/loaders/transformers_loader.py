@@ -47,8 +47,10 @@ class TransformersModel:
         self.description = (
             f"{model.config.model_type}, {parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
         )
-        # Logits of the whole prompt would be vocabulary x prompt length floats; only the last row is wanted.
         accepted = inspect.signature(model.forward).parameters
+        # Some tokenizers make these for every model; a forward that does not name them has no use for them.
+        self.idle = {"token_type_ids"} - set(accepted)
+        # Logits of the whole prompt would be vocabulary x prompt length floats; only the last row is wanted.
         name = next((name for name in ("logits_to_keep", "num_logits_to_keep") if name in accepted), None)
         self.last_only = {name: 1} if name else {}
 
@@ -61,7 +63,11 @@ class TransformersModel:
             return_tensors="pt",
             add_special_tokens=not (bos and text.startswith(bos)),
         )
-        return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+        return {
+            name: value
+            for name, value in inputs.items()
+            if isinstance(value, Tensor) and name not in self.idle
+        }
 
     def start(self, inputs: dict[str, Tensor]) -> tuple[Any, Tensor]:
         moved = {
