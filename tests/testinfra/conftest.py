@@ -1,0 +1,98 @@
+"""Connects to the host of a deployment record, and writes what the checks found as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from sightline.deployment import Connection, Deployment, DeploymentError, load
+
+_results: dict[str, dict[str, Any]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deployment", type=Path, help="the deployment record of the host to check")
+    parser.addoption("--results", type=Path, help="write the outcome of every check to this JSON file")
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Without a host there is nothing to check: the project's own test suite leaves these checks out."""
+    return None if config.getoption("--deployment") else True
+
+
+@pytest.fixture(scope="session")
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    try:
+        return load(request.config.getoption("--deployment"))
+    except DeploymentError as problem:
+        pytest.exit(str(problem), returncode=4)
+
+
+@pytest.fixture(scope="session")
+def host(deployment: Deployment) -> Host:
+    """The host, over one ssh connection for all checks; a host that does not answer ends the run."""
+    return reach(deployment.connection)
+
+
+def reach(connection: Connection) -> Host:
+    """A Testinfra host for a recorded connection. Raises Unreachable."""
+    options: dict[str, Any] = {"sudo": connection.become}
+    if connection.type == "local":
+        spec = "local://"
+    else:
+        user = f"{connection.user}@" if connection.user else ""
+        spec = f"ssh://{user}{connection.host}:{connection.port}"
+        options |= {"ssh_identity_file": connection.private_key_file, "controlpersist": 60}
+        options["ssh_extra_args"] = "-o BatchMode=yes"
+    reached = testinfra.get_host(spec, **options)
+    try:
+        answer = reached.run("true")
+    except RuntimeError as problem:
+        raise Unreachable(f"{spec} does not answer: {_last_line(problem.args[0].stderr)}") from None
+    if answer.rc != 0:
+        raise Unreachable(f"{spec} does not let commands run: {_last_line(answer.stderr)}")
+    return reached
+
+
+class Unreachable(Exception):
+    """The host can't be asked, so nothing is known about its state."""
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    result = yield
+    report = result.get_result()  # type: ignore[attr-defined]
+    if report.when == "teardown" or (report.when == "setup" and report.passed):
+        return
+    error = call.excinfo
+    outcome = (
+        "passed"
+        if report.passed
+        else "unreachable"
+        if error and error.errisinstance(Unreachable)
+        else "failed"
+    )
+    doc = (getattr(item, "function", None).__doc__ or item.name).strip().splitlines()[0]
+    _results[item.nodeid] = {
+        "name": item.name,
+        "title": doc.rstrip("."),
+        "outcome": outcome,
+        "message": "" if report.passed or error is None else str(error.value).splitlines()[0][:400],
+        "seconds": round(call.duration, 3),
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--results")
+    if path is not None and _results:
+        path.write_text(json.dumps(list(_results.values())), encoding="utf-8")
