@@ -60,7 +60,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"sightline-serve {__version__}")
     made.add_argument(
-        "--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(info)"
+        "--log-level",
+        default="info",
+        choices=["debug", "info", "warning", "error"],
+        help="how much is told (info)",
     )
 
     model = made.add_argument_group("model")
@@ -115,9 +118,9 @@ def parser() -> argparse.ArgumentParser:
     )
 
     pictures = made.add_argument_group(
-        "pictures", "Each limit holds for all pictures of one request together."
+        "pictures", "Number, bytes and pixels count all pictures of one request together."
     )
-    pictures.add_argument("--max-images", type=_number(0), default=8, metavar="N", help="(8)")
+    pictures.add_argument("--max-images", type=_number(0), default=8, metavar="N", help="number (8)")
     pictures.add_argument(
         "--max-image-mib", type=_number(0.001, float), default=20, metavar="N", help="encoded files (20)"
     )
@@ -126,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
         type=_number(0.001, float),
         default=50,
         metavar="N",
-        help="width x height (50)",
+        help="width x height, decoded (50)",
     )
     pictures.add_argument(
         "--image-timeout", type=_number(0.01, float), default=10, metavar="S", help="to fetch one by URL (10)"

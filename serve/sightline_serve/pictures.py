@@ -98,7 +98,7 @@ def decode(raw: bytes, purse: Purse) -> Image.Image:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
+    if picture.mode.startswith("I"):
         picture = _to_eight_bits(picture)
     if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
@@ -112,8 +112,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Sixteen-bit grey keeps its upper byte; Pillow's own conversion would clip all above 255."""
     import numpy as np
 
-    values = np.asarray(picture).astype(np.float64) / 256
-    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _readable() -> str:

@@ -113,6 +113,23 @@ def test_a_processor_that_loses_the_picture_is_found_out(
     assert caught.value.status == 500
 
 
+def test_a_strip_is_scaled_down_before_a_processor_could_pad_it_to_a_square(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    model: Any = engine.model
+    honest = model.processor
+
+    def watched(*, images: list[Image.Image], **options: Any) -> Any:
+        seen.extend(picture.size for picture in images)
+        return honest(images=images, **options)
+
+    watched.apply_chat_template = honest.apply_chat_template  # type: ignore[attr-defined]
+    monkeypatch.setattr(model, "processor", watched)
+    prompt(engine, "x", Image.new("RGB", (70_000, 700)), Image.new("RGB", (4000, 50)))
+    assert seen == [(4096, 41), (4000, 50)]
+
+
 def broken(tiny: Path, to: Path, name: str, content: str | None) -> Settings:
     shutil.copytree(tiny, to)
     (to / name).unlink()

@@ -23,6 +23,9 @@ from sightline_serve.errors import StartError
 from sightline_serve.settings import Settings
 
 FAMILIES = ("llava",)
+# These families' towers see a few hundred pixels a side, but some of their processors first pad to a square:
+# a strip of 70,000 x 700 pixels would become 15 GB. Larger sides are scaled down to this before.
+MAX_SIDE = 4096
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -57,6 +60,8 @@ class TransformersModel:
     def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]:
         # A template that writes the first token itself must not get a second one from the tokenizer.
         bos = self.tokenizer.bos_token
+        for picture in pictures:
+            picture.thumbnail((MAX_SIDE, MAX_SIDE))  # keeps the shape, never enlarges
         inputs = self.processor(
             text=[text],
             images=pictures or None,
