@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-_MODULE_UTILS = str(CHECKOUT / "plugins" / "module_utils")
-if _MODULE_UTILS not in sys.path:
-    # The code that runs on hosts is no package of the controller's, and both must describe a folder alike.
-    sys.path.append(_MODULE_UTILS)
+from sightline.hostside import Contents, describe
 
-from sightline_host.folder import Contents, FolderProblem, describe  # noqa: E402
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 KIT_FOLDERS = ("serve/sightline_serve", "roles/vlm_server/templates", "roles/service/templates")
 """What decides how the server runs besides its inputs; a change here is a new release."""
@@ -72,7 +67,7 @@ def lay_out(
     """Work out the layout of `model` on `release` under `root`.
 
     `start` is everything that decides how the server is started (port, options, user ...): any JSON.
-    Raises OSError or sightline_host.folder.FolderProblem when the kit's own files cannot be read.
+    Raises OSError or FolderProblem when the kit's own files cannot be read.
     """
     locks = read_locks(release)
     environment_digest = digest([lock.sha256 for lock in locks])

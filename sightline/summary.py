@@ -47,7 +47,7 @@ def _verdict(folder: Path) -> tuple[str, Path | None]:
     except (OSError, ValueError):
         return "deployed, not proven yet (scripts/prove)", None
     verdict = report.get("verdict")
-    said = verdict.get("state", verdict) if isinstance(verdict, dict) else verdict
+    said = verdict.get("outcome") if isinstance(verdict, dict) else verdict
     return str(said).replace("_", " ").upper(), folder / "report.html"
 
 

@@ -15,7 +15,8 @@ if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
 from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
-from sightline.layout import FolderProblem, Layout, holds, lay_out  # noqa: E402
+from sightline.hostside import FolderProblem  # noqa: E402
+from sightline.layout import Layout, holds, lay_out  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
 
 display = Display()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.sightline_host.folder import Contents, FolderProblem, describe, pack
 from ansible.plugins.action import ActionBase
+
+_CHECKOUT = str(Path(__file__).resolve().parents[2])
+if _CHECKOUT not in sys.path:
+    sys.path.insert(0, _CHECKOUT)
+
+from sightline.hostside import Contents, FolderProblem, describe, pack  # noqa: E402
 
 MODULE = "installed_folder"
 

@@ -47,5 +47,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         verdict = VERDICTS.get(running.returncode, f"prove ended with exit code {running.returncode}")
         result: dict[str, Any] = {"changed": False, "verdict": verdict}
         if running.returncode != 0:
-            result |= {"failed": True, "msg": f"{host}: {verdict}. " + " ".join(lines[-3:])}
+            said = [line for line in lines if line.lower().startswith(verdict)]
+            result |= {"failed": True, "msg": f"{host}: {(said or lines or [verdict])[0]}"}
         return result

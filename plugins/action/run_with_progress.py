@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.sightline_host.progress import DONE
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+_CHECKOUT = str(Path(__file__).resolve().parents[2])
+if _CHECKOUT not in sys.path:
+    sys.path.insert(0, _CHECKOUT)
+
+from sightline.hostside import DONE  # noqa: E402
 
 display = Display()
 
