@@ -90,7 +90,7 @@ def content_of(answer: str) -> frozenset[str]:
 
 def colours_in(text: str) -> set[str]:
     """The basic colours named in a text, the colour of a background left out."""
-    return _colour_tokens(_BACKGROUND.sub(" ", text, count=1)) or _colour_tokens(text)
+    return _colour_tokens(_BACKGROUND.sub(" ", text, count=1))
 
 
 def shapes_in(text: str) -> set[str]:
