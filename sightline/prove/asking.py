@@ -50,6 +50,7 @@ class Asking:
         self._slow_allowed = slow_allowed
         self._tick = tick
         self._any_answer = False
+        self.texts_shown: set[str] = set()
 
     def put(self, case: Case, label: str = "", second_look: bool = False, stream: bool = False) -> Shot:
         """Ask all turns of a case, with the endpoint's own answers in between, and judge the last one."""
@@ -66,6 +67,7 @@ class Asking:
         return shots
 
     def _converse(self, case: Case, label: str, second_look: bool, stream: bool) -> Shot:
+        self.texts_shown |= {picture.text for picture in case.pictures if picture.text}
         replies: list[Reply] = []
         for _ in case.turns:
             reply = self._endpoint.ask(messages(case.turns, [given.text for given in replies]), stream=stream)

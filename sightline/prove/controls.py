@@ -94,7 +94,7 @@ class Controls:
         return trials
 
     def _no_picture(self, second_look: bool) -> list[Trial]:
-        shown = {picture.text for shot in self._shots for picture in shot.case.pictures if picture.text}
+        shown = self._asking.texts_shown
         trials = []
         for kind in WITHOUT_PICTURE:
             case = Case(kind, (Turn(QUESTIONS[kind]),), Expected("no-picture", " ".join(sorted(shown))))
