@@ -78,9 +78,12 @@ def build_app(service: Service) -> FastAPI:
         reply = Reply(asked.model)
         if asked.stream:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            return StreamingResponse(
-                stream(request, generation, reply, usage), media_type="text/event-stream"
-            )
+            headers = {
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }  # proxies must not hold it back
+            pieces = stream(request, generation, reply, usage)
+            return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
         try:
             return JSONResponse(await while_listening(request, reply.whole(aiter(generation))))
         finally:

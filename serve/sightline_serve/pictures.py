@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from io import BytesIO
+from urllib.parse import unquote
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -54,12 +55,12 @@ def from_data_url(url: str) -> bytes:
     header, comma, data = url.partition(",")
     if not comma:
         raise PictureError("has a data URL without a comma; it should read data:image/png;base64,<data>.")
-    media_type, *parameters = header.removeprefix("data:").split(";")
+    media_type, *parameters = header[len("data:") :].split(";")
     if media_type and not media_type.lower().startswith("image/"):
         raise PictureError(f"has a data URL of type {media_type[:80]!r}, which is no picture.")
     if "base64" not in [parameter.strip().lower() for parameter in parameters]:
         raise PictureError("has a data URL that is not base64; it should read data:image/png;base64,<data>.")
-    data = re.sub(r"\s+", "", data)
+    data = re.sub(r"\s+", "", unquote(data))
     try:
         raw = base64.b64decode(data + "=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError):

@@ -55,6 +55,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            http="h11",
+            ws="none",
             lifespan="off",
             # The scheduler ends what is left at the drain timeout; this is for what hangs even then.
             timeout_graceful_shutdown=math.ceil(settings.drain_timeout) + 2,

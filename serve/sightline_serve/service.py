@@ -35,7 +35,8 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        return self.state == "ready" and not self.draining
+        alive = self.scheduler is not None and self.scheduler.thread.is_alive()
+        return self.state == "ready" and alive and not self.draining
 
     async def start(self) -> None:
         """Loads the model and asks it about a drawn picture. Raises StartError."""

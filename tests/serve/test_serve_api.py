@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -289,23 +287,3 @@ def test_the_openapi_page_names_the_request(keyed: ServerProcess) -> None:
         "schema"
     ]
     assert {"messages", "model", "stream", "stop"} <= set(schema["properties"])
-
-
-def test_a_full_queue_is_a_503_with_retry_after(start: Any, tiny: Path) -> None:
-    server = start(tiny, "--max-num-seqs", "1", "--max-queue", "1")
-    with httpx.Client(timeout=60) as client:
-        held = []
-        for _ in range(2):
-            request = client.build_request(
-                "POST", f"{server.base}/v1/chat/completions", json=ask("x", stream=True)
-            )
-            held.append(client.send(request, stream=True))
-        deadline = time.monotonic() + 10
-        response = server.post(ask("x", max_tokens=1))
-        while response.status_code != 503 and time.monotonic() < deadline:
-            response = server.post(ask("x", max_tokens=1))
-        assert error(response, 503)["code"] == "queue_full"
-        assert int(response.headers["retry-after"]) > 0
-        for one in held:
-            one.close()
-    server.wait_for(lambda: server.post(ask("x", max_tokens=1)).status_code == 200)

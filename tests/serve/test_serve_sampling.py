@@ -76,7 +76,8 @@ def test_what_is_left_is_always_a_distribution(
     left = distribution(row, params(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p))
     assert torch.isfinite(left).all()
     assert left.sum().item() == pytest.approx(1, abs=1e-5)
-    assert left[row.argmax()] == left.max()
+    # The likeliest stays the likeliest, up to float32's idea of a tie.
+    assert row[left.argmax()].item() == pytest.approx(row.max().item(), abs=1e-4)
 
 
 def test_draws_follow_the_distribution() -> None:
