@@ -6,6 +6,7 @@ that batching them in one forward is a change of this file alone.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from sightline_serve import errors
 from sightline_serve.chat import Conversation, Template
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,10 @@ class Engine:
         if length >= self.context:
             raise errors.context_length_exceeded(str(length), self.context)
         if pictures and self.model.placeholder_id not in inputs["input_ids"][0].tolist():
-            raise errors.engine_failed()  # the processor took pictures and left no room for them
+            log.error(
+                "the processor took %d picture(s) and left no place for them in the tokens", len(pictures)
+            )
+            raise errors.engine_failed()
         return Prompt(inputs, length, len(pictures))
 
     @torch.inference_mode()
