@@ -15,7 +15,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,27 +86,41 @@ def build(path: Path, interpreter: str, locks: Sequence[Lock], say: Say, cache: 
     if todo == []:
         return False
     fresh = todo is None
-    try:
+    with _replacing(path) if fresh else nullcontext():
         if fresh:
             _create(path, interpreter, say)
         for lock in locks if todo is None else todo:
             _install(path, lock, say, cache)
             _stamp(path, lock)
-    except BaseException:
-        if fresh:
-            shutil.rmtree(path, ignore_errors=True)
-        raise
     return True
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[None]:
+    """Put `path` aside while its successor is built; on failure bring it back if it was a whole one."""
+    aside = path.with_name(f".{path.name}.old")
+    if read_stamp(path) or not aside.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        if path.exists():
+            path.rename(aside)
+    # Otherwise a build was killed half-way: `aside` is still the last whole environment.
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        if read_stamp(aside):
+            aside.rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _create(path: Path, interpreter: str, say: Say) -> None:
     say(f"creating {path} with {interpreter}")
-    if path.exists():
-        shutil.rmtree(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     made = subprocess.run([interpreter, "-m", "venv", str(path)], capture_output=True, text=True)
     if made.returncode != 0:
-        shutil.rmtree(path, ignore_errors=True)
         raise EnvironmentProblem(
             f"{interpreter} -m venv {path} failed: {_tail(made.stdout + made.stderr)}. "
             "On Debian and Ubuntu install the package python3-venv (or python3.X-venv) and run this again."
@@ -210,7 +225,9 @@ def _reason(output: str, index: str) -> str:
     if match := re.search(UNREACHABLE, output):
         return f"{where} cannot be reached ({match[0]}): check network, proxy variables and PIP_INDEX_URL"
     if match := re.search(r"No matching distribution found for (\S+)", output):
-        return f"{where} has no {match[1]} for this Python and machine"
+        # pip without retries (PIP_RETRIES=0) does not say that an index is down: it has "no versions" then.
+        silent = ", or did not answer" if "from versions: none" in output else ""
+        return f"{where} has no {match[1]} for this Python and machine{silent}"
     return f"{where}: {_tail(output)}"
 
 
@@ -230,23 +247,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--interpreter", default=sys.executable)
     parser.add_argument("--cache", help="pip's cache folder, unless PIP_CACHE_DIR is set")
     options = parser.parse_args(argv)
-    locks = []
-    for item in options.locks:
-        file, _, index = item.partition("@")
-        name = Path(file).name.replace(".lock.txt", "")
-        locks.append(
-            Lock(name, Path(file).read_text(), bool(index), (CONFIGURED, index) if index else (CONFIGURED,))
-        )
 
     def say(line: str) -> None:
         print(f"  {line}", file=sys.stderr, flush=True)
 
     try:
+        locks = [_read_lock(item) for item in options.locks]
         build(options.path, options.interpreter, locks, say, options.cache)
     except (EnvironmentProblem, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _read_lock(item: str) -> Lock:
+    file, _, index = item.partition("@")
+    name = Path(file).name.replace(".lock.txt", "")
+    return Lock(name, Path(file).read_text(), bool(index), (CONFIGURED, index) if index else (CONFIGURED,))
 
 
 if __name__ == "__main__":
