@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import traceback
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sightline_serve import __version__, errors, schema
 from sightline_serve.errors import ApiError
-from sightline_serve.gate import Gate, error_response
+from sightline_serve.gate import Gate, Unbroken, error_response
+from sightline_serve.listening import ClientGone, LiveResponse, while_listening
 from sightline_serve.reply import Reply
 from sightline_serve.scheduler import Generation
 from sightline_serve.service import Service
-
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its answer was ready."""
 
 
 def build_app(service: Service) -> FastAPI:
@@ -78,29 +68,15 @@ def build_app(service: Service) -> FastAPI:
         reply = Reply(asked.model)
         if asked.stream:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            headers = {
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-            }  # proxies must not hold it back
-            pieces = stream(request, generation, reply, usage)
-            return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
+            pieces = reply.stream(aiter(generation), usage)
+            return LiveResponse(pieces, ended=lambda: finish(request, generation, reply))
         try:
             return JSONResponse(await while_listening(request, reply.whole(aiter(generation))))
         finally:
-            generation.cancel()
-            account(request, reply)
+            finish(request, generation, reply)
 
-    async def stream(
-        request: Request, generation: Generation, reply: Reply, usage: bool
-    ) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in reply.stream(aiter(generation), usage):
-                yield chunk
-        finally:
-            generation.cancel()
-            account(request, reply)
-
-    def account(request: Request, reply: Reply) -> None:
+    def finish(request: Request, generation: Generation, reply: Reply) -> None:
+        generation.cancel()
         if reply.finish:
             tokens = (reply.finish.prompt_tokens, reply.finish.completion_tokens)
             request.state.tokens = tokens
@@ -124,44 +100,3 @@ def build_app(service: Service) -> FastAPI:
     app.add_middleware(Unbroken)
     app.add_middleware(Gate, settings=settings, metrics=service.metrics)
     return app
-
-
-class Unbroken:
-    """Turns what nobody foresaw into a 500 in the envelope; the log says where, not with what."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        started = False
-
-        async def watched(message: Any) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("unforeseen %s\n%s", type(error).__name__, where)
-            if not started:
-                await error_response(errors.internal())(scope, receive, send)
-
-
-async def while_listening(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Awaits `work`; drops it and raises ClientGone if the client leaves. The body must have been read."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    working, leaving = asyncio.create_task(work), asyncio.create_task(gone())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGone
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()

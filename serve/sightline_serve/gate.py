@@ -1,10 +1,11 @@
-"""The door: key, body size, one access line a request. Without a key, no body is read."""
+"""The door: key, body size, one access line a request, and no error without its envelope."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+import traceback
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -15,7 +16,7 @@ from sightline_serve.errors import ApiError
 from sightline_serve.metrics import Metrics
 from sightline_serve.settings import Settings
 
-log = logging.getLogger("sightline_serve.access")
+log = logging.getLogger(__name__)
 
 OPEN = {"/health", "/ready"}
 KNOWN = {*OPEN, "/metrics", "/openapi.json", "/v1/models", "/v1/chat/completions"}
@@ -97,3 +98,26 @@ class Gate:
         except TimeoutError:
             log.debug("a refused client kept on sending slowly")
         await error_response(error)(scope, receive, send)
+
+
+class Unbroken:
+    """Turns what nobody foresaw into a 500 in the envelope; the log says where, not with what."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("unforeseen %s\n%s", type(error).__name__, where)
+            if not started:
+                await error_response(errors.internal())(scope, receive, send)
