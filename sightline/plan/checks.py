@@ -157,15 +157,28 @@ def memory_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]
         )
 
 
+def root_is_ours(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """A root folder that is there already is empty or was made by this kit, which removes it one day."""
+    if read_or_none(there.facts, "root.exists", bool) and not (
+        read_or_none(there.facts, "root.ours", bool) or read_or_none(there.facts, "root.empty", bool)
+    ):
+        yield Objection(
+            f"{read(there.settings, 'root', str)} is not empty and was not made by Sightline",
+            "taking a deployment down removes its root folder with everything in it",
+            "set sightline_root to a folder that does not exist yet",
+        )
+
+
 def port_is_free(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """The port is free, or held by our own service."""
     state, port = read(there.facts, "port.state", str), read(there.settings, "port", int)
     if state == "taken":
+        free = read_or_none(there.facts, "port.next_free", int)
         holder = read_or_none(there.facts, "port.holder", str) or "a program that this user may not see"
         yield Objection(
             f"port {port} is taken by {holder}",
             "two programs cannot listen on one port",
-            "set sightline_port to a free port, or end that program",
+            f"set sightline_port to a free port{f' ({free} is)' if free else ''}, or end that program",
         )
     elif state not in ("free", "ours"):
         raise Unreadable("port.state", state)
@@ -180,6 +193,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("service", init_is_known),
     ("environment", index_is_reachable),
     ("root", root_is_writable),
+    ("root", root_is_ours),
     ("root", disk_is_free),
     ("service", memory_is_there),
     ("service", port_is_free),

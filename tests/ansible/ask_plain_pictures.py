@@ -1,6 +1,6 @@
-"""Ask an endpoint, with the official openai client, about plain pictures drawn here without Sightline's code.
+"""Ask an endpoint, with the official openai client, about plain pictures, drawn without Sightline's code.
 
-Usage: ask_plain_pictures.py BASE_URL MODEL KEY_FILE. Prints [right, asked] as JSON, the wrong answers to stderr.
+Usage: ask_plain_pictures.py BASE_URL MODEL KEY_FILE. Prints [right, asked]; wrong answers to stderr.
 """
 
 import base64

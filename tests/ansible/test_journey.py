@@ -1,4 +1,4 @@
-"""The whole journey on a fresh clone: up, ask, up again, repair, down. The tests build on each other, in order."""
+"""The whole journey on a fresh clone: up, ask, up again, repair, down. Each test builds on those before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -69,8 +70,7 @@ def test_the_endpoint_sees_pictures_that_no_one_here_drew(clone: Clone) -> None:
     at = endpoint(clone)
     assert at["base_url"] == f"http://127.0.0.1:{clone.port}/v1"
     asked = subprocess.run(
-        [os.environ["SIGHTLINE_ENGINE_PYTHON"], "tests/ansible/ask_plain_pictures.py", at["base_url"], at["model"],
-         at["api_key_file"]],
+        [sys.executable, "tests/ansible/ask_plain_pictures.py", at["base_url"], at["model"], at["api_key_file"]],
         cwd=CHECKOUT, capture_output=True, text=True,
     )  # fmt: skip
     print(asked.stdout, asked.stderr)

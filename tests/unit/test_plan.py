@@ -48,6 +48,8 @@ class Inputs:
             "root": {
                 "path": "/srv/s",
                 "exists": False,
+                "ours": False,
+                "empty": False,
                 "writable": True,
                 "free_bytes": 30 * GB,
                 "filesystem": "/srv",
@@ -77,7 +79,7 @@ class Inputs:
 
 def deployed(inputs: Inputs) -> None:
     """The same host after a deployment."""
-    inputs.facts["root"]["exists"] = True
+    inputs.facts["root"] |= {"exists": True, "ours": True}
     inputs.facts["port"] |= {"state": "ours", "holder": "python3 (pid 7)"}
     inputs.facts["index"] = {"reachable": None, "detail": "not asked: an environment is there already"}
     inputs.facts["installed"] = {
@@ -276,6 +278,12 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "root_is_writable",
         "somebody cannot write to /srv/s",
         "sightline_root",
+    ),
+    "somebody else's root": (
+        inside("root", exists=True),
+        "root_is_ours",
+        "/srv/s is not empty and was not made by Sightline",
+        "a folder that does not exist yet",
     ),
     "disk": (inside("root", free_bytes=GB), "disk_is_free", "1.00 GB free on /srv", "larger disk"),
     "disk for the model alone": (
@@ -646,3 +654,8 @@ def test_bytes_for_people(count: int, text: str) -> None:
 )
 def test_versions_are_read_by_their_numbers(version: str, numbers: tuple[int, ...]) -> None:
     assert version_tuple(version) == numbers
+
+
+def test_an_empty_folder_may_become_the_root(inputs: Inputs) -> None:
+    inputs.facts["root"] |= {"exists": True, "empty": True}
+    assert inputs.plan().refusals == ()
