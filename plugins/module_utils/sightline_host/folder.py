@@ -15,9 +15,10 @@ import os
 import shutil
 import stat
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 MANIFEST = ".sightline.json"
@@ -98,9 +99,13 @@ def read_manifest(path: Path) -> Manifest | None:
         manifest = json.loads((path / MANIFEST).read_text())
     except (OSError, ValueError):
         return None
-    return (
-        manifest if isinstance(manifest, dict) and "fingerprint" in manifest and "files" in manifest else None
+    if not isinstance(manifest, dict) or "fingerprint" not in manifest:
+        return None
+    files = manifest.get("files")
+    whole = isinstance(files, dict) and all(
+        isinstance(entry, dict) and {"size", "sha256", "mode"} <= entry.keys() for entry in files.values()
     )
+    return manifest if whole else None
 
 
 def is_whole(path: Path, manifest: Manifest, deep: bool = False) -> bool:
@@ -133,22 +138,35 @@ def install(archive: Path, manifest: Manifest, destination: Path) -> None:
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         if destination.exists():
             destination.rename(old)
-        beside.rename(destination)
+        try:
+            beside.rename(destination)
+        except OSError:
+            if old.exists():
+                old.rename(destination)
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _unpack(archive: Path, folder: Path, manifest: Manifest) -> None:
-    with tarfile.open(archive, mode="r:gz") as packed:
-        for member in packed:
-            entry = manifest["files"].get(member.name)
-            if entry is None or not member.isfile():
-                raise FolderProblem(f"{archive.name} holds {member.name!r}, which is not in its manifest")
-            target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            content = packed.extractfile(member)
-            assert content is not None
-            with target.open("wb") as file:
-                shutil.copyfileobj(content, file)
-            target.chmod(int(entry["mode"], 8))
+    try:
+        with tarfile.open(archive, mode="r:gz") as packed:
+            for member in packed:
+                entry = manifest["files"].get(member.name)
+                if entry is None or not member.isfile() or not _stays_inside(member.name):
+                    raise FolderProblem(f"{archive.name} holds {member.name!r}, which is not in its manifest")
+                content = packed.extractfile(member)
+                assert content is not None
+                target = folder / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                target.chmod(int(entry["mode"], 8))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise FolderProblem(f"{archive.name} arrived broken ({problem}): send it again") from problem
+
+
+def _stays_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts
