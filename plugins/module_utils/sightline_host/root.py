@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 from pathlib import Path
 
+from .secret import find_user
 from .state import MARKER
 
 SUBFOLDERS = {"env": 0o755, "log": 0o755, "models": 0o755, "releases": 0o755, "secrets": 0o700, "tmp": 0o700}
@@ -26,6 +26,10 @@ def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
         raise RootProblem(
             f"{root} is not empty and was not made by Sightline: name another folder as sightline_root"
         )
+    try:
+        wanted = find_user(owner) if owner is not None else None
+    except OSError as problem:
+        raise RootProblem(f"{root} cannot be given to its owner: {problem}") from problem
     changes = []
     for folder, mode in [(root, 0o755), *((root / name, mode) for name, mode in SUBFOLDERS.items())]:
         if not folder.is_dir():
@@ -37,12 +41,11 @@ def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
         changes.append(str(marker))
         if not dry:
             marker.write_text("Made by Sightline; scripts/down removes this folder and everything in it.\n")
-    if owner is not None:
-        wanted = pwd.getpwnam(owner)
+    if wanted is not None:
         for name in ("log", "secrets"):
             folder = root / name
             if folder.is_dir() and folder.stat().st_uid != wanted.pw_uid:
-                changes.append(f"owner of {folder} -> {owner}")
+                changes.append(f"owner of {folder} -> {wanted.pw_name}")
                 if not dry:
                     os.chown(folder, wanted.pw_uid, wanted.pw_gid)
     return changes
@@ -59,5 +62,8 @@ def remove_root(root: Path, dry: bool = False) -> list[str]:
         for entry in root.iterdir():
             if entry.name != MARKER:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        shutil.rmtree(root)
+        (root / MARKER).unlink()
+        # A link or a mounted disk belongs to the machine's owner: it stays, empty.
+        if not root.is_symlink() and not os.path.ismount(root):
+            root.rmdir()
     return [str(root)]

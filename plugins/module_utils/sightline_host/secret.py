@@ -13,6 +13,7 @@ def ensure_secret(path: Path, prefix: str, owner: str | None, dry: bool = False)
 
     An existing secret is kept: clients know it. Raises OSError.
     """
+    wanted = find_user(owner) if owner is not None else None
     changes = []
     if not path.exists() or path.stat().st_size == 0:
         changes.append("made")
@@ -26,19 +27,28 @@ def ensure_secret(path: Path, prefix: str, owner: str | None, dry: bool = False)
         changes.append(f"mode {status.st_mode & 0o777:04o} -> 0600")
         if not dry:
             path.chmod(0o600)
-    if owner is not None:
-        wanted = pwd.getpwnam(owner)
+    if wanted is not None:
         for target in (path.parent, path):
             if target.stat().st_uid != wanted.pw_uid:
-                changes.append(f"owner of {target.name} -> {owner}")
+                changes.append(f"owner of {target.name} -> {wanted.pw_name}")
                 if not dry:
                     os.chown(target, wanted.pw_uid, wanted.pw_gid)
     return changes
 
 
+def find_user(name: str) -> pwd.struct_passwd:
+    """The user `name` of this host. Raises OSError when there is none."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise OSError(f"there is no user {name!r} on this host") from None
+
+
 def _write_private(path: Path, secret: str) -> None:
     beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_TRUNC, 0o600)
+    # Left by a run that was interrupted; its mode is not to be trusted.
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secret + "\n")
     beside.replace(path)
