@@ -41,7 +41,11 @@ class Supervisor:
 
     def control(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.folder / "env/bin/supervisorctl"), "-c", str(self.config), *words]
-        return subprocess.run(command, capture_output=True, text=True)
+        try:
+            return subprocess.run(command, capture_output=True, text=True)
+        except OSError as problem:
+            # Its environment was never built, or not to the end: nobody is there to answer.
+            return subprocess.CompletedProcess(command, 127, "", str(problem))
 
     def state(self, name: str) -> str | None:
         """RUNNING, STARTING, BACKOFF, FATAL, STOPPED ...; None when unknown or supervisord is down."""
@@ -83,6 +87,9 @@ class Supervisor:
             changes.append("started supervisord")
         # Compares what supervisord has in memory with the files, so an interrupted run is made good here.
         updated = self.control("update")
+        if updated.returncode != 0:
+            said = (updated.stdout + updated.stderr).strip()
+            raise SupervisorProblem(f"supervisord does not take the definition of {name}: {said[:500]}")
         if updated.stdout.strip():
             changes.append("updated")
         if self.state(name) not in ("RUNNING", "STARTING"):
@@ -103,8 +110,8 @@ class Supervisor:
                 definition.unlink()
                 if self.alive():
                     self.control("update")
-        last = not list(self.definition(name).parent.glob("*.conf")) or dry
-        if last and self.alive():
+        others = [file for file in definition.parent.glob("*.conf") if file != definition]
+        if not others and self.alive():
             changes.append("stopped supervisord")
             if not dry:
                 self._stop()
@@ -114,15 +121,19 @@ class Supervisor:
         self.log_folder.mkdir(parents=True, exist_ok=True)
         command = [str(self.folder / "env/bin/supervisord"), "-c", str(self.config)]
         # In a session of its own, so that it outlives the ssh connection or terminal that started it.
-        started = subprocess.run(
-            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            started = subprocess.run(
+                command, capture_output=True, text=True, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as problem:
+            raise SupervisorProblem(f"supervisord did not start: {problem}") from problem
         deadline = time.monotonic() + 10
         while not self.alive():
             if started.returncode != 0 or time.monotonic() > deadline:
                 said = (started.stderr or started.stdout).strip().splitlines()
+                told = [line for line in said if not line.startswith("For help")]
                 raise SupervisorProblem(
-                    f"supervisord did not start: {' '.join(said[-2:])} "
+                    f"supervisord did not start: {' '.join(told[-2:])} "
                     f"(log: {self.log_folder}/supervisord.log)"
                 )
             time.sleep(0.1)
