@@ -53,7 +53,7 @@ def main() -> None:
         module.exit_json(changed=False, waited=0.0)
 
     def alive() -> bool:
-        return read_service(wanted["service"], wanted["root"])["state"] == "running"
+        return bool(read_service(wanted["service"], wanted["root"])["state"] == "running")
 
     with teller(wanted["progress_file"]) as say:
         try:

@@ -21,7 +21,11 @@ def read_port(number: int, ours_under: str, proc: str = "/proc") -> Facts:
         return {"number": number, "state": "free", "holder": None}
     for pid in filter(str.isdigit, os.listdir(proc)):
         if _sockets_of(Path(proc) / pid) & inodes:
-            command = (Path(proc) / pid / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            try:
+                command = (Path(proc) / pid / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                # It ended between the two looks; its sockets may have been inherited.
+                continue
             ours = any(word.startswith(ours_under.rstrip("/") + "/") for word in command)
             name = os.path.basename(command[0]) or "?"
             return {"number": number, "state": "ours" if ours else "taken", "holder": f"{name} (pid {pid})"}
@@ -30,7 +34,7 @@ def read_port(number: int, ours_under: str, proc: str = "/proc") -> Facts:
 
 def free_port_near(number: int) -> int | None:
     """The first port after `number` that nobody listens on, to name in an error; None when 20 are taken."""
-    for candidate in range(number + 1, number + 21):
+    for candidate in range(number + 1, min(number + 21, 65536)):
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", candidate))

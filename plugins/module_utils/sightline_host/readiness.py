@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 
 
 class NotReady(Exception):
@@ -41,6 +42,8 @@ def _ask(opener: urllib.request.OpenerDirector, url: str) -> str | None:
             return None if answer.status == 200 else f"answered {answer.status}"
     except urllib.error.HTTPError as error:
         return _reason(error.read(4096)) or f"answered {error.code}"
+    except HTTPException as problem:
+        return f"does not speak HTTP ({problem!r})"
     except OSError as problem:
         return f"does not answer yet ({getattr(problem, 'reason', problem)})"
 
