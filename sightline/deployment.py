@@ -25,8 +25,9 @@ class DeploymentError(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """How the controller reaches the host. `become` asks for sudo where the user is not the one who
-    deployed.
+    """How the controller reaches the host.
+
+    `become` asks for sudo where the user may not look at everything; `ssh_args` are further options for ssh.
     """
 
     type: Literal["local", "ssh"]
@@ -35,6 +36,7 @@ class Connection:
     user: str | None = None
     private_key_file: str | None = None
     become: bool = False
+    ssh_args: str = ""
 
 
 @dataclass(frozen=True)

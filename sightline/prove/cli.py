@@ -104,6 +104,7 @@ def _target(args: argparse.Namespace) -> Target:
         key_file=args.key_file or Path(deployment.api_key_file),
         record=None if args.sight_only else record,
         engine=deployment.engine,
+        connection=deployment.connection,
         release=f"{deployment.release.name} {deployment.release.id}",
     )
 

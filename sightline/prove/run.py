@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sightline.deployment import Connection
 
 from .client import Endpoint, read_key
 from .diagnosis import Cause
@@ -15,12 +18,15 @@ from .host import HostCheck, check_host
 from .progress import Progress
 from .report_json import Report
 from .sight import Settings, look, verdict_on
+from .tunnel import is_needed, tunnel
 from .verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is examined. `record` is the deployment record, None for an endpoint known by its address only."""
+    """What is examined. `record` is the deployment record, None for an endpoint known by its address only;
+    `connection` is the way to a host whose endpoint listens on its own loopback.
+    """
 
     name: str
     base_url: str
@@ -29,6 +35,7 @@ class Target:
     record: Path | None = None
     engine: str | None = None
     release: str | None = None
+    connection: Connection | None = None
 
     def described(self, model: str | None) -> dict[str, Any]:
         """The target as the report names it."""
@@ -56,12 +63,11 @@ def examine(target: Target, settings: Settings, limits: Limits, progress: Progre
     model, sighting, verdict = target.model, None, None
     try:
         key = read_key(target.key_file) if target.key_file else None
-        endpoint = Endpoint(target.base_url, target.model, key, limits.timeout, limits.max_tokens)
-        try:
-            model = endpoint.choose_model()
-            sighting = look(endpoint, settings, progress.tick)
-        finally:
-            endpoint.close()
+        with _way_to(target) as url:
+            endpoint = Endpoint(url, target.model, key, limits.timeout, limits.max_tokens)
+            with closing(endpoint):
+                model = endpoint.choose_model()
+                sighting = look(endpoint, settings, progress.tick)
         verdict = verdict_on(sighting, settings)
     except CouldNotTell as obstacle:
         verdict = could_not_tell(obstacle)
@@ -75,6 +81,12 @@ def examine(target: Target, settings: Settings, limits: Limits, progress: Progre
         sighting=sighting,
         host_checks=host_checks,
     )
+
+
+def _way_to(target: Target) -> AbstractContextManager[str]:
+    if target.connection and is_needed(target.connection, target.base_url):
+        return tunnel(target.connection, target.base_url)
+    return nullcontext(target.base_url)
 
 
 def could_not_tell(obstacle: CouldNotTell) -> Verdict:

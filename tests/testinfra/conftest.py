@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,21 +37,28 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def host(deployment: Deployment) -> Host:
-    """The host, over one ssh connection for all checks; a host that does not answer ends the run."""
-    return reach(deployment.connection)
+def host(deployment: Deployment) -> Iterator[Host]:
+    """The host, over one ssh connection for all checks. Raises Unreachable."""
+    connection = deployment.connection
+    with tempfile.TemporaryDirectory(prefix="sl-") as folder:
+        # The name of a unix socket may have about 100 characters, so it lies in a short place.
+        control = f"{folder}/c"
+        yield reach(connection, control)
+        if connection.type == "ssh":
+            leave = ["ssh", "-o", f"ControlPath={control}", "-O", "exit", str(connection.host)]
+            subprocess.run(leave, capture_output=True, check=False)
 
 
-def reach(connection: Connection) -> Host:
-    """A Testinfra host for a recorded connection. Raises Unreachable."""
+def reach(connection: Connection, control: str) -> Host:
+    """A Testinfra host for a recorded connection; ssh keeps one connection at the socket `control`."""
     options: dict[str, Any] = {"sudo": connection.become}
     if connection.type == "local":
         spec = "local://"
     else:
         user = f"{connection.user}@" if connection.user else ""
         spec = f"ssh://{user}{connection.host}:{connection.port}"
-        options |= {"ssh_identity_file": connection.private_key_file, "controlpersist": 60}
-        options["ssh_extra_args"] = "-o BatchMode=yes"
+        options |= {"ssh_identity_file": connection.private_key_file, "controlpath": control}
+        options["ssh_extra_args"] = f"-o BatchMode=yes {connection.ssh_args}"
     reached = testinfra.get_host(spec, **options)
     try:
         answer = reached.run("true")

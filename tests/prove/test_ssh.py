@@ -1,0 +1,147 @@
+"""A host behind ssh: host checks over the connection, the sight check through a tunnel; a real sshd on
+loopback.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sightline.deployment import Connection
+from sightline.prove import cli
+from sightline.prove.errors import CouldNotTell
+from sightline.prove.tunnel import is_needed, tunnel
+from tests.prove.conftest import Serve
+from tests.stand_ins.endpoint import KEY
+from tests.stand_ins.host import StandInHost
+
+SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+needs_sshd = pytest.mark.skipif(SSHD is None, reason="no sshd on this machine (package openssh-server)")
+
+
+@dataclass
+class Sshd:
+    """A running sshd and the options to get in."""
+
+    port: int
+    key: Path
+    options: str
+
+    @property
+    def connection(self) -> dict[str, object]:
+        """As a deployment record has it."""
+        return {
+            "type": "ssh",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "private_key_file": str(self.key),
+            "ssh_args": self.options,
+        }
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """An sshd of the test's own, for this user, with keys made for the test."""
+    assert SSHD is not None
+    folder = tmp_path / "sshd"
+    folder.mkdir(mode=0o700)
+    for name in ("host_key", "user_key"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True, timeout=30
+        )
+    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder / 'host_key'}\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder / 'authorized_keys'}\nStrictModes no\nPermitRootLogin yes\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    log = (folder / "log").open("w")
+    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=log)
+    try:
+        _wait_for(port, process, folder / "log")
+        known = f"-o UserKnownHostsFile={folder / 'known'} -o StrictHostKeyChecking=accept-new"
+        yield Sshd(port, folder / "user_key", known)
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+@needs_sshd
+def test_a_host_behind_ssh_is_proven(
+    serve: Serve,
+    sshd: Sshd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stand_in = serve()
+    (tmp_path / "host").mkdir()
+    with StandInHost(tmp_path / "host", key=KEY).running() as host:
+        host.write_record(base_url=stand_in.base_url, connection=sshd.connection)
+        out = tmp_path / "out"
+        arguments = ["--deployment", str(host.record_path), "--out", str(out), "--quick", "--seed", "3"]
+        status = cli.main(arguments)
+    report = json.loads((out / "report.json").read_text())
+    assert status == 0, report["verdict"]
+    assert {check["outcome"] for check in report["host_checks"]} == {"passed"}
+    assert report["target"]["base_url"] == stand_in.base_url
+    assert len(report["sight"]["questions"]) == 20
+
+
+@needs_sshd
+def test_a_key_that_opens_nothing_is_no_verdict(sshd: Sshd, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True, timeout=30)
+    connection = Connection(
+        "ssh", "127.0.0.1", sshd.port, getpass.getuser(), str(other), ssh_args=sshd.options
+    )
+    with pytest.raises(CouldNotTell, match="Permission denied"), tunnel(connection, "http://127.0.0.1:1/v1"):
+        pass
+
+
+def test_nobody_at_the_other_end_is_no_verdict() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        connection = Connection("ssh", "127.0.0.1", free.getsockname()[1])
+        with (
+            pytest.raises(CouldNotTell, match="ssh does not get to"),
+            tunnel(connection, "http://127.0.0.1:1/v1"),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("connection", "url", "needed"),
+    [
+        (Connection("local"), "http://127.0.0.1:1/v1", False),
+        (Connection("ssh", "gpu"), "http://127.0.0.1:1/v1", True),
+        (Connection("ssh", "gpu"), "http://[::1]:1/v1", True),
+        (Connection("ssh", "gpu"), "http://gpu:1/v1", False),
+    ],
+)
+def test_when_a_tunnel_is_needed(connection: Connection, url: str, needed: bool) -> None:
+    assert is_needed(connection, url) is needed
