@@ -28,7 +28,7 @@ def read_user() -> Facts:
 
 
 def read_pythons(candidates: Sequence[str]) -> list[Facts]:
-    """Those of `candidates` (names or paths) that exist: real path, version, can it build environments."""
+    """Those of `candidates` (names or paths) that exist, each once: path, version, whether it makes venvs."""
     ask = (
         "import platform, sys\n"
         "print(platform.python_version(), getattr(sys, '_base_executable', sys.executable))\n"
@@ -44,24 +44,31 @@ def read_pythons(candidates: Sequence[str]) -> list[Facts]:
         except (OSError, subprocess.TimeoutExpired):
             continue
         version, _, real = asked.stdout.strip().partition(" ")
-        if version and not any(python["path"] == (real or path) for python in found):
+        same = os.path.realpath(real or path)
+        if version and not any(os.path.realpath(str(python["path"])) == same for python in found):
             found.append({"path": real or path, "version": version, "venv": asked.returncode == 0})
     return found
 
 
 def read_root(path: str) -> Facts:
-    """The root folder and the room on its file system, seen from the nearest folder above that exists."""
+    """The root folder and the room on its file system, seen from the nearest folder above that exists.
+
+    A folder that this user may not look into counts as one that does not exist.
+    """
     root = Path(path)
     nearest = root
-    while not nearest.exists() and nearest != nearest.parent:
+    # os.path, because Path.exists raises PermissionError.
+    while not os.path.exists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     usage = shutil.disk_usage(nearest)
+    exists = os.path.isdir(root)
+    readable = exists and os.access(root, os.R_OK | os.X_OK)
     return {
         "path": path,
-        "exists": root.is_dir(),
-        "ours": (root / MARKER).is_file(),
-        "empty": root.is_dir() and not any(root.iterdir()),
-        "writable": os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir(),
+        "exists": exists,
+        "ours": os.path.isfile(root / MARKER),
+        "empty": readable and not any(root.iterdir()),
+        "writable": os.access(nearest, os.W_OK | os.X_OK) and os.path.isdir(nearest),
         "free_bytes": usage.free,
         "total_bytes": usage.total,
         "filesystem": _mount_type(nearest),
@@ -72,7 +79,7 @@ def read_installed(root: str) -> Facts:
     """What lies whole under `root`, as fingerprints to compare with the wanted ones."""
     base = Path(root)
     supervisor = base / "supervisor" / "env"
-    environments = [*_folders(base / "env"), *([supervisor] if supervisor.is_dir() else [])]
+    environments = [*_folders(base / "env"), *([supervisor] if os.path.isdir(supervisor) else [])]
     models = {str(path): read_folder(path)["fingerprint"] for path in _folders(base / "models")}
     return {
         "environments": {str(path): read_stamp(path).get("locks") or {} for path in environments},
@@ -83,7 +90,7 @@ def read_installed(root: str) -> Facts:
 
 
 def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
+    if not os.access(parent, os.R_OK | os.X_OK) or not os.path.isdir(parent):
         return []
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
@@ -112,13 +119,13 @@ def read_key(path: Path) -> Facts:
 def read_service(name: str, root: str) -> Facts:
     """State (running, stopped, absent), manager, the definition's fingerprint, and the release in it."""
     unit = Path("/etc/systemd/system") / f"{name}.service"
-    if unit.exists():
+    if os.path.exists(unit):
         asked = subprocess.run(["systemctl", "is-active", unit.name], capture_output=True, text=True)
         state = "running" if asked.stdout.strip() == "active" else "stopped"
         return {"state": state, "manager": "systemd", **_definition(unit)}
     supervisor = Supervisor(Path(root) / "supervisor")
     definition = supervisor.definition(name)
-    if definition.exists():
+    if os.access(definition, os.R_OK):
         state = "running" if supervisor.state(name) == "RUNNING" else "stopped"
         return {"state": state, "manager": "supervisor", **_definition(definition)}
     return {"state": "absent", "manager": None, "fingerprint": None, "release": None}
