@@ -15,10 +15,13 @@ import pytest
 from sightline.prove import cli, run, store
 from sightline.prove.errors import CouldNotTell
 from sightline.prove.host import HostCheck
+from sightline.prove.verdict import Verdict
 from tests.prove.conftest import Serve
 from tests.stand_ins import liars
 from tests.stand_ins.endpoint import KEY
 from tests.stand_ins.host import StandInHost
+from tests.stand_ins.liars import Forward
+from tests.stand_ins.seeing_oracle import Body
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUICK = ["--quick", "--seed", "3"]
@@ -102,7 +105,7 @@ def test_the_key_is_nowhere(
     """Not even from an endpoint that echoes it."""
 
     class Echo(liars.Liar):
-        def __call__(self, body: liars.Body, forward: liars.Forward) -> str:
+        def __call__(self, body: Body, forward: Forward) -> str:
             return f"{forward(body)} {KEY}"
 
     out = tmp_path / "out"
@@ -138,7 +141,7 @@ def test_hostile_answers_stay_text(
     serve: Serve, key_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Hostile(liars.Liar):
-        def __call__(self, body: liars.Body, forward: liars.Forward) -> str:
+        def __call__(self, body: Body, forward: Forward) -> str:
             return HOSTILE
 
     out = tmp_path / "out"
@@ -266,7 +269,7 @@ NO_PYTEST = CouldNotTell("host_checks", "could not be run", "run scripts/up")
 def test_one_verdict_over_sight_and_host(
     sight: str, checks: tuple[HostCheck, ...], trouble: CouldNotTell | None, outcome: str
 ) -> None:
-    verdict = run.with_host(run.Verdict(sight, "."), checks, trouble)  # type: ignore[arg-type]
+    verdict = run.with_host(Verdict(sight, "."), checks, trouble)  # type: ignore[arg-type]
     assert verdict.outcome == outcome
     assert verdict.exit_code == {"proven": 0, "not proven": 1, "could not tell": 2}[outcome]
     if FAILED in checks:

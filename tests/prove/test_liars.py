@@ -13,7 +13,8 @@ from sightline.prove.verdict import Verdict
 from tests.prove.conftest import Serve
 from tests.stand_ins import liars
 from tests.stand_ins.endpoint import KEY, EndpointStandIn
-from tests.stand_ins.liars import Liar
+from tests.stand_ins.liars import Forward, Liar
+from tests.stand_ins.seeing_oracle import Body
 
 
 def examined(
@@ -114,7 +115,7 @@ def test_guessing_can_be_allowed(serve: Serve) -> None:
     """A model that makes things up without a picture, but sees: allowed where it is known of the model."""
 
     class Dreamer(Liar):
-        def __call__(self, body: liars.Body, forward: liars.Forward) -> str:
+        def __call__(self, body: Body, forward: Forward) -> str:
             return forward(body).replace("no image", "4711")
 
     stand_in = serve(Dreamer())
@@ -131,7 +132,7 @@ def test_a_leak_is_no_guess(serve: Serve) -> None:
     class NumbersLeak(Liar):
         last = "no image"
 
-        def __call__(self, body: liars.Body, forward: liars.Forward) -> str:
+        def __call__(self, body: Body, forward: Forward) -> str:
             answer = forward(body)
             if answer.isdigit() and len(answer) > 1:
                 self.last = answer

@@ -40,11 +40,10 @@ class Gallery:
     @contextmanager
     def open(self) -> Iterator[Gallery]:
         """Note all pictures that are sent."""
-        original = Picture.data_url.fget
-        assert original is not None
+        original = vars(Picture)["data_url"].fget
 
         def noted(picture: Picture) -> str:
-            url = original(picture)
+            url: str = original(picture)
             self._known[url] = picture
             return url
 

@@ -155,7 +155,8 @@ def _supervisorctl(host: Host, deployment: Deployment, *arguments: str) -> str:
     prefix = deployment.service.supervisorctl or ()
     command = [*prefix, *arguments]
     done = host.run(" ".join(["%s"] * len(command)), *command)
-    return (done.stdout.strip() or done.stderr.strip() or "nothing").splitlines()[-1]
+    said = done.stdout.strip() or done.stderr.strip() or "nothing"
+    return str(said.splitlines()[-1])
 
 
 def _pid(host: Host, deployment: Deployment) -> str:
