@@ -166,7 +166,7 @@ def _pid(host: Host, deployment: Deployment) -> str:
     else:
         pid = _supervisorctl(host, deployment, "pid", name)
     assert pid.strip("0").isdigit(), f"{name} has no process: {pid}"
-    return pid
+    return str(pid)
 
 
 def _status(host: Host, deployment: Deployment, path: str, key: str = "") -> str:
