@@ -9,7 +9,7 @@ description:
   - Only an empty or new folder is taken, and only a folder that carries the marker is removed.
 options:
   path: {description: The folder., type: path, required: true}
-  owner: {description: The service's user; owns log/ and secrets/., type: str}
+  owner: {description: The service's user; owns cache/, log/ and secrets/., type: str}
   state: {description: Make it or remove it with everything in it., type: str, choices: [present, absent], default: present}
 author: Sightline
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from .secret import find_user
 from .state import MARKER
 
-SUBFOLDERS = {"env": 0o755, "log": 0o755, "models": 0o755, "releases": 0o755, "secrets": 0o700, "tmp": 0o700}
+SUBFOLDERS = {"cache": 0o700, "env": 0o755, "log": 0o755, "models": 0o755, "releases": 0o755, "secrets": 0o700, "tmp": 0o700}
 
 
 class RootProblem(Exception):
@@ -42,7 +42,7 @@ def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
         if not dry:
             marker.write_text("Made by Sightline; scripts/down removes this folder and everything in it.\n")
     if wanted is not None:
-        for name in ("log", "secrets"):
+        for name in ("cache", "log", "secrets"):
             folder = root / name
             if folder.is_dir() and folder.stat().st_uid != wanted.pw_uid:
                 changes.append(f"owner of {folder} -> {wanted.pw_name}")
