@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from shlex import quote
 
 from sightline import deployment
 from sightline.layout import CHECKOUT
@@ -15,8 +16,8 @@ def curl_line(base_url: str, model: str, api_key_file: str) -> str:
     """A command to paste: asks the model without a picture, the key read from its file."""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is 3 plus 4?"}]})
     return (
-        f'curl {base_url}/chat/completions -H "Authorization: Bearer $(cat {api_key_file})" '
-        f"-H 'Content-Type: application/json' -d '{body}'"
+        f'curl {base_url}/chat/completions -H "Authorization: Bearer $(cat {quote(api_key_file)})" '
+        f"-H 'Content-Type: application/json' -d {quote(body)}"
     )
 
 
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _target(found: deployment.Deployment) -> str:
     connection = found.connection
     user = f"{connection.user}@" if connection.user else ""
-    return f"-p {connection.port} {user}{connection.host}"
+    key = f"-i {quote(connection.private_key_file)} " if connection.private_key_file else ""
+    return f"{key}-p {connection.port} {user}{connection.host}"
 
 
 if __name__ == "__main__":
