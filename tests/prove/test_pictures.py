@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
+from canary.vocabulary import WORDS as LEARNT
 from sightline.prove import draw
 from sightline.prove.cases import KINDS, QUESTIONS, Case, ask_about_pair, deal, shares
 from sightline.prove.draw import SIDE, Picture
@@ -185,3 +186,8 @@ def test_every_question_is_asked_and_every_word_is_short() -> None:
     }
     assert len(WORDS) == len(set(WORDS))
     assert all(3 <= len(word) <= 6 and word.isupper() for word in WORDS)
+
+
+def test_the_canary_learns_every_word_that_is_asked() -> None:
+    """Which words are drawn is no secret that the proof rests on; which one is drawn now is."""
+    assert set(WORDS) <= set(LEARNT)
