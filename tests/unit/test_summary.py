@@ -49,7 +49,7 @@ def put_report(checkout: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(
     ("outcome", "shown"),
-    [("proven", "PROVEN"), ("not_proven", "NOT PROVEN"), ("could_not_tell", "COULD NOT TELL")],
+    [("proven", "PROVEN"), ("not proven", "NOT PROVEN"), ("could not tell", "COULD NOT TELL")],
 )
 def test_a_host_shows_its_verdict_endpoint_and_report(checkout: Path, outcome: str, shown: str) -> None:
     page = put_report(checkout, json.dumps({"verdict": {"outcome": outcome}}))
