@@ -287,14 +287,16 @@ def script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_the_script_without_an_environment_says_what_to_do() -> None:
-    done = script("--help", SIGHTLINE_PYTHON="/nowhere/python")
+def test_the_script_with_a_wrong_python_says_what_to_do() -> None:
+    done = script("--help", SIGHTLINE_CONTROLLER_PYTHON="/nowhere/python")
     assert done.returncode == 2
-    assert "run scripts/up once" in done.stderr
+    assert "unset it to have the environment made" in done.stderr
 
 
 def test_the_script_asks(tmp_path: Path) -> None:
-    done = script("--url", "http://127.0.0.1:9", "--out", str(tmp_path), SIGHTLINE_PYTHON=sys.executable)
+    done = script(
+        "--url", "http://127.0.0.1:9", "--out", str(tmp_path), SIGHTLINE_CONTROLLER_PYTHON=sys.executable
+    )
     assert done.returncode == 2
     assert done.stdout.startswith("Could not tell: http://127.0.0.1:9/v1 can't be reached")
     assert "Traceback" not in done.stderr
