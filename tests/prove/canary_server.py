@@ -42,7 +42,7 @@ def running_canary(folder: Path, seconds: float = 120) -> Iterator[Canary]:
     key_file.chmod(0o600)
     command = [
         *(PYTHON, "-m", "sightline_serve", "--model", str(WEIGHTS), "--served-model-name", "canary"),
-        *("--host", "127.0.0.1", "--port", "0", "--api-key-file", str(key_file)),
+        *("--host", "127.0.0.1", "--port", "0", "--api-key-file", str(key_file), "--threads", "1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "serve")}
     with log.open("w") as output:
