@@ -9,7 +9,15 @@ from pathlib import Path
 from .secret import find_user
 from .state import MARKER
 
-SUBFOLDERS = {"cache": 0o700, "env": 0o755, "log": 0o755, "models": 0o755, "releases": 0o755, "secrets": 0o700, "tmp": 0o700}
+SUBFOLDERS = {
+    "cache": 0o700,
+    "env": 0o755,
+    "log": 0o755,
+    "models": 0o755,
+    "releases": 0o755,
+    "secrets": 0o700,
+    "tmp": 0o700,
+}
 
 
 class RootProblem(Exception):
