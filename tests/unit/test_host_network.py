@@ -116,12 +116,12 @@ def test_there_is_no_port_above_the_last(spawn: Spawn) -> None:
 
 def test_an_index_that_answers(index: PackageIndex) -> None:
     index.add("pip", "26.3")
-    assert read_index(sys.executable) == {"reachable": True, "detail": None}
+    assert read_index(sys.executable, timeout=120) == {"reachable": True, "detail": None}
 
 
 def test_an_index_that_does_not(index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    found = read_index(sys.executable)
+    found = read_index(sys.executable, timeout=120)
     assert found["reachable"] is False
     assert "rror" in str(found["detail"])
 

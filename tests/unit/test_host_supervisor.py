@@ -50,7 +50,7 @@ def pid_of(supervisor: Supervisor, name: str = "demo") -> int:
     return int(supervisor.control("pid", name).stdout)
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
