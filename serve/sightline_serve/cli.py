@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sightline_serve import __version__, auth, cores
+from sightline_serve import __version__, auth
 from sightline_serve.errors import StartError
 from sightline_serve.settings import MIB, Budget, Settings
 
@@ -85,7 +85,10 @@ def parser() -> argparse.ArgumentParser:
         "--max-model-len", type=_number(2), metavar="N", help="tokens of prompt + answer (the model's own)"
     )
     model.add_argument(
-        "--threads", type=_number(1), metavar="N", help="torch's CPU threads (all cores this process may use)"
+        "--threads",
+        type=_number(1),
+        metavar="N",
+        help="torch's CPU threads (1 for small models, else every core)",
     )
 
     net = made.add_argument_group("listening")
@@ -192,7 +195,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         allow_private_image_urls=args.allow_private_image_urls,
         intake_workers=args.intake_workers,
         drain_timeout=args.drain_timeout,
-        threads=args.threads or cores.available(),
+        threads=args.threads,
         log_level=args.log_level,
     )
 

@@ -7,6 +7,16 @@ import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+SMALL = 100_000_000  # parameters
+
+
+def threads_for(parameters: int) -> int:
+    """Torch threads for a model of this size.
+
+    A small model's steps are too short to share: threads spend them waiting for each other and, on a busy
+    machine, for a core.
+    """
+    return 1 if parameters < SMALL else available()
 
 
 def available(cgroup: Path = CGROUP) -> int:

@@ -57,6 +57,7 @@ class Model(Protocol):
     placeholder_id: int | None
     longest_token: int
     description: str
+    parameters: int
 
     def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]: ...
 

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Iterator
 
-import torch
 import uvicorn
 
 from sightline_serve.api import build_app
@@ -32,14 +31,8 @@ class Uvicorn(uvicorn.Server):
 
 def run(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT. Returns 0 after the drain; raises StartError if it never got ready."""
-    torch.set_num_threads(settings.threads)
     listener = _bind(settings)
-    log.info(
-        "listening on http://%s:%d with %d threads",
-        settings.host,
-        listener.getsockname()[1],
-        settings.threads,
-    )
+    log.info("listening on http://%s:%d", settings.host, listener.getsockname()[1])
     try:
         return asyncio.run(_serve(settings, listener))
     finally:

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import time
 
-from sightline_serve import chat, errors, loaders, schema, warmup
+import torch
+
+from sightline_serve import chat, cores, errors, loaders, schema, warmup
 from sightline_serve.engine import Defaults, Engine
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
@@ -44,6 +46,8 @@ class Service:
         self._enter("loading the model")
         # A thread of its own: a load that hangs must not hold the process back when it is told to end.
         model = await asyncio.to_thread(loaders.load, self.settings)
+        # Before any thread of ours runs the model: each takes this number over when it starts.
+        torch.set_num_threads(self.settings.threads or cores.threads_for(model.parameters))
         self.engine = Engine(model, self.settings.max_model_len)
         self.scheduler = Scheduler(
             self.engine,
@@ -51,7 +55,8 @@ class Service:
             max_running=self.settings.max_num_seqs,
             max_waiting=self.settings.max_queue,
         )
-        log.info("loaded in %.1f s: %s", time.monotonic() - began, model.description)
+        threads = torch.get_num_threads()
+        log.info("loaded in %.1f s: %s, threads: %d", time.monotonic() - began, model.description, threads)
         self._enter("warming up")
         await self._warm_up()
         self.state = "ready"

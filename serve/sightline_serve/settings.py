@@ -41,5 +41,5 @@ class Settings:
     allow_private_image_urls: bool = False
     intake_workers: int = 2
     drain_timeout: float = 30.0
-    threads: int = 1
+    threads: int | None = None  # None: by the model's size, see cores.threads_for
     log_level: str = "info"

@@ -48,22 +48,22 @@ class ServerProcess:
         return {"Authorization": f"Bearer {self.key}"}
 
     def client(self, **options: Any) -> OpenAI:
-        return OpenAI(base_url=f"{self.base}/v1", api_key=self.key, max_retries=0, timeout=60, **options)
+        return OpenAI(base_url=f"{self.base}/v1", api_key=self.key, max_retries=0, timeout=240, **options)
 
     def post(self, body: Any, **options: Any) -> httpx.Response:
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
         options.setdefault("headers", self.headers)
-        return httpx.post(f"{self.base}/v1/chat/completions", timeout=60, **content, **options)
+        return httpx.post(f"{self.base}/v1/chat/completions", timeout=240, **content, **options)
 
     def metric(self, name: str) -> float:
         page = httpx.get(f"{self.base}/metrics", headers=self.headers).text
         found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         return float(found.group(1)) if found else 0.0
 
-    def wait_ready(self, seconds: float = 60) -> None:
+    def wait_ready(self, seconds: float = 240) -> None:
         self.wait_for(lambda: httpx.get(f"{self.base}/ready").status_code == 200, seconds)
 
-    def wait_for(self, holds: Any, seconds: float = 20) -> None:
+    def wait_for(self, holds: Any, seconds: float = 60) -> None:
         """Raises unless `holds()` turns true in time while the process lives."""
         deadline = time.monotonic() + seconds
         while not holds():
@@ -74,7 +74,7 @@ class ServerProcess:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    def exit_code(self, seconds: float = 20) -> int:
+    def exit_code(self, seconds: float = 60) -> int:
         return self.process.wait(seconds)
 
     def kill(self) -> None:
@@ -83,7 +83,7 @@ class ServerProcess:
         self.process.wait()
 
     def _port(self) -> int:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.log.read_text()):
                 return int(found.group(1))

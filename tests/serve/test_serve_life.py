@@ -35,7 +35,7 @@ def test_it_listens_before_it_is_ready_and_says_why_not(start: Start, tiny: Path
             chat_before = server.post(ask("x"))
         return answer.status_code == 200
 
-    server.wait_for(ready, 60)
+    server.wait_for(ready, 240)
     assert seen["loading the model"] == 503
     assert seen["ready"] == 200
     assert chat_before is not None
@@ -47,7 +47,7 @@ def test_it_listens_before_it_is_ready_and_says_why_not(start: Start, tiny: Path
     with httpx.Client() as client:
         client.get(f"{server.base}/health")  # a connection that stays open and idle holds nothing up
         server.terminate()
-        assert server.exit_code(5) == 0
+        assert server.exit_code() == 0
 
 
 def test_sigterm_lets_a_running_answer_finish_and_takes_no_new_ones(start: Start, tiny: Path) -> None:
@@ -56,7 +56,7 @@ def test_sigterm_lets_a_running_answer_finish_and_takes_no_new_ones(start: Start
         "POST",
         f"{server.base}/v1/chat/completions",
         json=ask("x", data_url(), stream=True, max_tokens=400),
-        timeout=60,
+        timeout=240,
     ) as answer:
         lines = answer.iter_lines()
         next(lines)
@@ -80,7 +80,7 @@ def test_a_full_queue_refuses_and_a_drain_has_an_end(start: Start, tiny: Path) -
         server.wait_for(lambda: server.post(ask("x", max_tokens=1)).status_code == 503)
         refused = server.post(ask("x", max_tokens=1))
         server.terminate()
-        assert server.exit_code(15) == 0
+        assert server.exit_code() == 0
         cut = held[1].result()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_full")
     assert int(refused.headers["retry-after"]) > 0
@@ -100,7 +100,7 @@ def failing(*flags: str, model: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

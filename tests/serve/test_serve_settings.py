@@ -32,7 +32,12 @@ def test_the_defaults_are_safe(model: Path) -> None:
     assert (settings.host, settings.served_model_name, settings.keys) == ("127.0.0.1", "model", ())
     assert not settings.allow_private_image_urls
     assert not settings.allow_image_hosts
-    assert settings.threads >= 1
+    assert settings.threads is None
+
+
+def test_a_small_model_gets_one_thread_and_a_large_one_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "available", lambda: 6)
+    assert [cores.threads_for(size) for size in (2_000_000, 99_999_999, 7_000_000_000)] == [1, 1, 6]
 
 
 @pytest.mark.parametrize(

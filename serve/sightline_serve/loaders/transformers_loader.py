@@ -46,9 +46,9 @@ class TransformersModel:
         self.eos = _eos(wanted, model, self.tokenizer)
         self.defaults = _defaults(wanted)
         self.longest_token = max(map(len, self.tokenizer.get_vocab()))
-        parameters = sum(p.numel() for p in model.parameters())
+        self.parameters = sum(p.numel() for p in model.parameters())
         self.description = (
-            f"{model.config.model_type}, {parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
+            f"{model.config.model_type}, {self.parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
         )
         accepted = inspect.signature(model.forward).parameters
         # Some tokenizers make these for every model; a forward that does not name them has no use for them.
