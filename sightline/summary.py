@@ -46,9 +46,11 @@ def _verdict(folder: Path) -> tuple[str, Path | None]:
         report = json.loads((folder / "report.json").read_text())
     except (OSError, ValueError):
         return "deployed, not proven yet (scripts/prove)", None
-    verdict = report.get("verdict")
-    said = verdict.get("outcome") if isinstance(verdict, dict) else verdict
-    return str(said).replace("_", " ").upper(), folder / "report.html"
+    verdict = report.get("verdict") if isinstance(report, dict) else None
+    said = verdict.get("outcome") if isinstance(verdict, dict) else None
+    if not isinstance(said, str):
+        return f"its last report cannot be read: {folder / 'report.json'}", None
+    return said.replace("_", " ").upper(), folder / "report.html"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -69,8 +69,9 @@ def test_up_ends_proven(clone: Clone) -> None:
 def test_the_endpoint_sees_pictures_that_no_one_here_drew(clone: Clone) -> None:
     at = endpoint(clone)
     assert at["base_url"] == f"http://127.0.0.1:{clone.port}/v1"
+    where = (at["base_url"], at["model"], at["api_key_file"])
     asked = subprocess.run(
-        [sys.executable, "tests/ansible/ask_plain_pictures.py", at["base_url"], at["model"], at["api_key_file"]],
+        [sys.executable, "tests/ansible/ask_plain_pictures.py", *where],
         cwd=CHECKOUT, capture_output=True, text=True,
     )  # fmt: skip
     print(asked.stdout, asked.stderr)
