@@ -33,6 +33,13 @@ def endpoint(clone: Clone) -> dict[str, Any]:
     return dict(json.loads(told.stdout))
 
 
+def deploy(clone: Clone, *words: str) -> subprocess.CompletedProcess[str]:
+    """All phases but the proof, which has its own test."""
+    ended = clone.up("--tags", "environment,model,serve", *words)
+    assert ended.returncode == 0
+    return ended
+
+
 def alive(clone: Clone) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{clone.port}/health", timeout=5) as answer:
@@ -54,10 +61,8 @@ def test_check_on_a_fresh_clone_makes_no_deployment(clone: Clone, before: list[s
     assert clone.processes() == []
 
 
-def test_up_ends_proven(clone: Clone) -> None:
-    ended = clone.up()
-    assert ended.returncode == 0
-    assert "local: PROVEN" in ended.stdout
+def test_up_deploys_and_shows_that_it_moves(clone: Clone) -> None:
+    ended = deploy(clone)
     assert re.search(r"^ +local \| engine-cpu \d+/\d+: ", ended.stdout, flags=re.MULTILINE), (
         "no progress was shown"
     )
@@ -66,22 +71,8 @@ def test_up_ends_proven(clone: Clone) -> None:
     assert key.read_text().strip() not in ended.stdout
 
 
-def test_the_endpoint_sees_pictures_that_no_one_here_drew(clone: Clone) -> None:
-    at = endpoint(clone)
-    assert at["base_url"] == f"http://127.0.0.1:{clone.port}/v1"
-    where = (at["base_url"], at["model"], at["api_key_file"])
-    asked = subprocess.run(
-        [sys.executable, "tests/ansible/ask_plain_pictures.py", *where],
-        cwd=CHECKOUT, capture_output=True, text=True,
-    )  # fmt: skip
-    print(asked.stdout, asked.stderr)
-    right, asked_in_all = json.loads(asked.stdout)
-    assert right >= 0.9 * asked_in_all
-
-
 def test_up_again_changes_nothing(clone: Clone) -> None:
-    ended = clone.up()
-    assert ended.returncode == 0
+    ended = deploy(clone)
     assert recap(ended.stdout)["changed"] == 0
     assert "changed   nothing" in ended.stdout
 
@@ -109,8 +100,7 @@ def test_what_drifted_is_repaired(clone: Clone) -> None:
     key.chmod(0o644)
     weights = next((clone.path / ".sightline/host/models").glob("*/model.safetensors"))
     weights.unlink()
-    ended = clone.up()
-    assert ended.returncode == 0
+    ended = deploy(clone)
     assert recap(ended.stdout)["changed"] > 0
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_text() == secret
@@ -119,9 +109,27 @@ def test_what_drifted_is_repaired(clone: Clone) -> None:
 
 def test_another_option_restarts_the_server_with_it(clone: Clone) -> None:
     pid = pid_of(clone, ["sightline_serve"])
-    ended = clone.up("-e", '{"sightline_serve_options": ["--max-images", "3"]}')
-    assert ended.returncode == 0
+    deploy(clone, "-e", '{"sightline_serve_options": ["--max-images", "3"]}')
     assert pid_of(clone, ["sightline_serve", "--max-images 3"]) != pid
+
+
+def test_up_ends_proven(clone: Clone) -> None:
+    ended = clone.up()
+    assert ended.returncode == 0
+    assert "local: PROVEN" in ended.stdout
+
+
+def test_the_endpoint_sees_pictures_that_no_one_here_drew(clone: Clone) -> None:
+    at = endpoint(clone)
+    assert at["base_url"] == f"http://127.0.0.1:{clone.port}/v1"
+    where = (at["base_url"], at["model"], at["api_key_file"])
+    asked = subprocess.run(
+        [sys.executable, "tests/ansible/ask_plain_pictures.py", *where],
+        cwd=CHECKOUT, capture_output=True, text=True,
+    )  # fmt: skip
+    print(asked.stdout, asked.stderr)
+    right, asked_in_all = json.loads(asked.stdout)
+    assert right >= 0.9 * asked_in_all
 
 
 def test_down_leaves_no_process_and_no_file(clone: Clone, before: list[str]) -> None:

@@ -63,6 +63,13 @@ def test_a_host_shows_its_verdict_endpoint_and_report(checkout: Path, outcome: s
     assert lines[4:] == [f"  report    {page}", "  changed   3 task(s)"]
 
 
+@pytest.mark.parametrize("text", ["[]", "3", '{"verdict": "proven"}', "{}"])
+def test_a_report_of_another_shape_is_not_believed(checkout: Path, text: str) -> None:
+    put_report(checkout, text)
+
+    assert host_lines(checkout, "box", 0)[0].startswith("box: its last report cannot be read: ")
+
+
 @pytest.mark.parametrize("text", [None, "", "{"])
 def test_without_a_report_it_is_not_proven_yet(checkout: Path, text: str | None) -> None:
     if text is not None:
