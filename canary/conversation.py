@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from canary.grammar import Asked
 from canary.model import TOKENS
 from canary.pairs import how_many_pictures, in_one, made_up_pair, same, which_of_two
-from canary.questions import ask, follow_up
+from canary.questions import ask, follow_up, which, yes_or_no
 from canary.scene import Item, Scene
 from canary.talk import SYSTEM_PROMPTS, talk
 from canary.tokenizer import END, IMAGE, START, token_id
@@ -29,22 +29,23 @@ class Turn:
 
 
 class Chooser:
-    """Finds pictures in the pool: of a kind, a colour or a shape."""
+    """Finds pictures in the pool: of a kind, or of a colour and shape."""
 
     def __init__(self, scenes: list[Scene], rows: range) -> None:
         """Index the scenes of these rows."""
         self.scenes = scenes
         self._kinds: dict[str, list[int]] = {}
-        self._alike: dict[str, list[int]] = {}
+        self._alike: dict[tuple[str, str], list[int]] = {}
         for row in rows:
             scene = scenes[row]
             self._kinds.setdefault("listed" if scene.text in LISTED else scene.kind, []).append(row)
-            if scene.kind in ("shape", "several"):
-                self._alike.setdefault(scene.colour, []).append(row)
-                self._alike.setdefault(scene.shape, []).append(row)
-                if scene.kind == "shape":
-                    self._alike.setdefault(f"one {scene.colour}", []).append(row)
-                    self._alike.setdefault(f"one {scene.shape}", []).append(row)
+            if scene.kind in ("shape", "several") and scene.count < 3:
+                self._alike.setdefault((scene.colour, scene.shape), []).append(row)
+
+    @property
+    def combinations(self) -> list[tuple[str, str]]:
+        """The pairs of colour and shape that `alike` has pictures of."""
+        return list(self._alike)
 
     def of_kind(self, rng: np.random.Generator, kind: str) -> int:
         """A row whose scene is of this kind; of words, three in four from the list."""
@@ -53,9 +54,9 @@ class Chooser:
         rows = self._kinds[kind]
         return rows[int(rng.integers(len(rows)))]
 
-    def alike(self, rng: np.random.Generator, name: str) -> int:
-        """A row whose scene has this colour or shape (`one red`: a single shape of it)."""
-        rows = self._alike[name]
+    def alike(self, rng: np.random.Generator, colour: str, shape: str) -> int:
+        """A row whose scene shows one or two shapes of this colour and shape."""
+        rows = self._alike[colour, shape]
         return rows[int(rng.integers(len(rows)))]
 
 
@@ -74,46 +75,78 @@ def single(rng: np.random.Generator, chooser: Chooser) -> list[Turn]:
     return turns
 
 
-def _pair(rng: np.random.Generator, chooser: Chooser) -> Turn:
-    kind = str(rng.choice(["colour", "shape", "number", "which", "place"], p=[0.25, 0.25, 0.04, 0.14, 0.32]))
-    if kind in ("colour", "shape"):
-        name = str(rng.choice(COLOUR_NAMES if kind == "colour" else SHAPES))
-        group = "one " if rng.random() < 0.75 else ""
-        rows = [chooser.alike(rng, group + name), chooser.alike(rng, group + name)]
-        if rng.random() < 0.5:
-            other = str(rng.choice([n for n in (COLOUR_NAMES if kind == "colour" else SHAPES) if n != name]))
-            rows[int(rng.integers(2))] = chooser.alike(rng, group + other)
-        return Turn(same(rng, chooser.scenes[rows[0]], chooser.scenes[rows[1]], kind), rows)
-    if kind == "number":
-        one, two = chooser.of_kind(rng, "number"), chooser.of_kind(rng, "number")
-        rows = [one, one] if rng.random() < 0.5 else [one, two]
-        return Turn(same(rng, chooser.scenes[rows[0]], chooser.scenes[rows[1]], "number"), rows)
-    if kind == "which":
-        while True:
-            rows = [chooser.of_kind(rng, str(rng.choice(["shape", "several"]))) for _ in range(2)]
-            first, second = (chooser.scenes[row] for row in rows)
-            if any(getattr(first, part) != getattr(second, part) for part in ("colour", "shape", "count")):
-                return Turn(which_of_two(rng, first, second), rows)
-    number = 3 if rng.random() < 0.12 else 2
+def _two_alike(rng: np.random.Generator, chooser: Chooser) -> list[int]:
+    """Two pictures of shapes that agree in colour about half of the time, and in shape."""
+    known = chooser.combinations
+    first = known[int(rng.integers(len(known)))]
+    for _ in range(20):
+        colour = first[0] if rng.random() < 0.48 else str(rng.choice(COLOUR_NAMES))
+        shape = first[1] if rng.random() < 0.45 else str(rng.choice(SHAPES))
+        if (colour, shape) in known:
+            return [chooser.alike(rng, *first), chooser.alike(rng, colour, shape)]
+    return [chooser.alike(rng, *first), chooser.alike(rng, *first)]
+
+
+def compare(rng: np.random.Generator, chooser: Chooser) -> list[Turn]:
+    """Two pictures of shapes and three or four questions about them, most of which compare."""
+    rows = _two_alike(rng, chooser)
+    one, two = (chooser.scenes[row] for row in rows)
+    if rng.random() < 0.4:
+        # Each by itself and then both: what has been said is easier to compare than what is seen.
+        quality = ("colour", "shape")[int(rng.integers(2))]
+        parts = [in_one(rng, [one, two], place, quality) for place in (0, 1)]
+        turns = [Turn(part) for part in (*parts, same(rng, one, two, quality))]
+        turns[0].pictures.extend(rows)
+        return turns
+    asked = [
+        same(rng, one, two, "colour"),
+        same(rng, one, two, "shape"),
+        in_one(rng, [one, two], int(rng.integers(2))),
+    ]
+    if any(getattr(one, part) != getattr(two, part) for part in ("colour", "shape", "count")):
+        asked.append(which_of_two(rng, one, two))
+    turns = [Turn(asked[int(place)]) for place in rng.permutation(len(asked))]
+    turns[0].pictures.extend(rows)
+    return turns
+
+
+def _place(rng: np.random.Generator, chooser: Chooser) -> list[Turn]:
+    number = 3 if rng.random() < 0.14 else 2
     kinds = ["shape", "several", "number", "word"]
-    shared = str(rng.choice(kinds, p=[0.35, 0.15, 0.28, 0.22]))
+    shared = str(rng.choice(kinds, p=[0.2, 0.2, 0.36, 0.24]))
     rows = [
         chooser.of_kind(rng, shared if rng.random() < 0.8 else str(rng.choice(kinds))) for _ in range(number)
     ]
-    if rng.random() < 0.03:
-        return Turn(how_many_pictures(rng, number), rows)
-    return Turn(in_one(rng, [chooser.scenes[row] for row in rows], int(rng.integers(number))), rows)
+    scenes = [chooser.scenes[row] for row in rows]
+    if rng.random() < 0.04:
+        return [Turn(how_many_pictures(rng, number), rows)]
+    if rng.random() < 0.06:
+        rows = [chooser.of_kind(rng, "number")] * 2 if rng.random() < 0.5 else rows[:2]
+        scenes = [chooser.scenes[row] for row in rows]
+        if all(scene.kind == "number" for scene in scenes):
+            return [Turn(same(rng, scenes[0], scenes[1], "number"), rows)]
+    turns = [Turn(in_one(rng, scenes, int(place))) for place in rng.permutation(len(rows))[:2]]
+    turns[0].pictures.extend(rows)
+    return turns
 
 
 def several(rng: np.random.Generator, chooser: Chooser) -> list[Turn]:
     """Two or three pictures: in one prompt, or a new picture in a later turn."""
-    if rng.random() < 0.14:
+    choice = rng.random()
+    if choice < 0.1:
         rows = [chooser.of_kind(rng, str(rng.choice(_KINDS, p=_KIND_SHARES))) for _ in range(2)]
         return [Turn(ask(rng, chooser.scenes[row]), [row]) for row in rows]
-    first = _pair(rng, chooser)
-    turns, scenes = [first], [chooser.scenes[row] for row in first.pictures]
-    if rng.random() < 0.5 and all(scene.kind not in ("empty", "mixed") for scene in scenes):
-        turns.append(Turn(in_one(rng, scenes, int(rng.integers(len(scenes))))))
+    return compare(rng, chooser) if choice < 0.68 else _place(rng, chooser)
+
+
+def relating(rng: np.random.Generator, chooser: Chooser) -> list[Turn]:
+    """One picture and two questions that need what is asked to be found in it: whether, or which."""
+    row = chooser.of_kind(rng, str(rng.choice(["shape", "mixed", "several"], p=[0.45, 0.4, 0.15])))
+    scene = chooser.scenes[row]
+    turns = []
+    for pictures in ([row], []):
+        asker = which if scene.kind == "mixed" and rng.random() < 0.6 else yes_or_no
+        turns.append(Turn(asker(rng, scene), pictures))
     return turns
 
 
@@ -148,25 +181,29 @@ def _user(rng: np.random.Generator, turn: Turn) -> str:
     )
 
 
-def encode(rng: np.random.Generator, tokenizer: Tokenizer, turns: list[Turn]) -> tuple[list[int], list[bool]]:
-    """Token ids of the conversation in ChatML, every picture 64 image tokens, and which ids are to be
-    predicted (the answers and the token that ends each)."""
+def encode(
+    rng: np.random.Generator, tokenizer: Tokenizer, turns: list[Turn]
+) -> tuple[list[int], list[float]]:
+    """Token ids of the conversation in ChatML, every picture 64 image tokens, and each id's weight: zero
+    where
+    nothing is to be predicted, and for an answer of n tokens (the one that ends it among them) one over the
+    root of n, so that all answers of a length weigh alike and long ones do not drown short ones."""
     image, end = token_id(tokenizer, IMAGE), token_id(tokenizer, END)
     ids: list[int] = []
-    wanted: list[bool] = []
+    weights: list[float] = []
 
-    def add(text: str, answer: bool = False) -> None:
+    def add(text: str) -> None:
         for token in tokenizer.encode(text, add_special_tokens=False).ids:
             repeat = TOKENS if token == image else 1
             ids.extend([token] * repeat)
-            wanted.extend([answer] * repeat)
+            weights.extend([0.0] * repeat)
 
     if rng.random() < 0.12:
         add(f"{START}system\n{SYSTEM_PROMPTS[int(rng.integers(len(SYSTEM_PROMPTS)))]}{END}\n")
     for turn in turns:
         add(f"{START}user\n{_user(rng, turn)}{END}\n{START}assistant\n")
-        add(turn.asked.answer, answer=True)
-        ids.append(end)
-        wanted.append(True)
+        answer = [*tokenizer.encode(turn.asked.answer, add_special_tokens=False).ids, end]
+        ids.extend(answer)
+        weights.extend([len(answer) ** -0.5] * len(answer))
         add("\n")
-    return ids, wanted
+    return ids, weights

@@ -38,7 +38,7 @@ def same(rng: np.random.Generator, one: Scene, two: Scene, quality: str) -> Aske
         f"Do {_TWO} show the same {name}?",
         f"Do {_TWO} show the same {name}?",
         f"Do {_TWO} [have|contain|show] the same {name}?",
-        f"Is the {name} [the same in|the same {{in}} ] {_TWO}?".replace(" {in} ", " in"),
+        f"Is the {name} the same in {_TWO}?",
         f"Is it the same {name} in {_TWO}?",
     ]
     if quality == "colour":
@@ -59,9 +59,10 @@ def same(rng: np.random.Generator, one: Scene, two: Scene, quality: str) -> Aske
             "Are [they|both] the same shape?",
         ]
     choice = rng.random()
-    if choice < 0.72:
-        return Asked("same", style(rng, pick(rng, tuple(templates)), "yesno"), "yes" if truth else "no")
-    if choice < 0.84:
+    if choice < 0.8:
+        asked = templates[0] if rng.random() < 0.3 else templates[int(rng.integers(len(templates)))]
+        return Asked("same", style(rng, expand(rng, asked), "yesno"), "yes" if truth else "no")
+    if choice < 0.87:
         return Asked(
             "same",
             style(rng, expand(rng, f"Do {_TWO} [show|have] different {name}s?"), "yesno"),
@@ -76,8 +77,9 @@ def same(rng: np.random.Generator, one: Scene, two: Scene, quality: str) -> Aske
     return Asked("same", style(rng, question, "word"), "same" if truth else "different")
 
 
-def in_one(rng: np.random.Generator, scenes: list[Scene], place: int) -> Asked:
-    """A question about one of several pictures, by its place."""
+def in_one(rng: np.random.Generator, scenes: list[Scene], place: int, quality: str = "") -> Asked:
+    """A question about one of several pictures, by its place; of shapes about `quality` if that is given
+    (colour or shape)."""
     scene, where = scenes[place], which_picture(place)
     on = f"in {where}"
     thing = "[shape|shape|object|figure]"
@@ -109,20 +111,18 @@ def in_one(rng: np.random.Generator, scenes: list[Scene], place: int) -> Asked:
             ),
         )
         return Asked("place", style(rng, question, "text"), scene.text)
-    if scene.kind == "several" and rng.random() < 0.5:
+    if scene.kind == "several" and not quality and rng.random() < 0.5:
         question = pick(
             rng,
             (
                 f"How many [shapes|objects|{scene.shape}s] are {on}?",
                 f"How many [shapes|objects|{scene.shape}s] are there {on}?",
                 f"Count the shapes {on}.",
-                f"How many shapes [do you see|does {where} show] {on}?".replace(
-                    f"does {where} show] {on}", f"can you see] {on}"
-                ),
+                f"How many shapes [do|can] you see {on}?",
             ),
         )
         return Asked("place", style(rng, question, "number"), str(scene.count))
-    if rng.random() < 0.55:
+    if quality == "colour" or (not quality and rng.random() < 0.55):
         question = pick(
             rng,
             (

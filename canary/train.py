@@ -20,7 +20,7 @@ from canary.export_hf import export_hf
 from canary.model import Canary
 from canary.pool import Pool, draw_pool
 from canary.stage_one import HELD_OUT, train_stage_one
-from canary.stage_two import accuracy, train_stage_two
+from canary.stage_two import accuracy, rounds, train_stage_two
 from canary.tokenizer import train_tokenizer
 from canary.workers import in_processes
 
@@ -35,12 +35,23 @@ class Schedule:
     pictures: int = 110_000
     stage_one: int = 4_800
     second_round: int = 2_600
-    stage_two: int = 1_500
+    stage_two: int = 1_200
+    both: int = 1_200
+    comparing: int = 500
     batch: int = 64
     processes: int = 2
 
 
-SHORT = Schedule(pictures=4_000, stage_one=260, second_round=20, stage_two=160, batch=32, processes=2)
+SHORT = Schedule(
+    pictures=4_000,
+    stage_one=260,
+    second_round=20,
+    stage_two=160,
+    both=20,
+    comparing=20,
+    batch=32,
+    processes=2,
+)
 """For CI: shows in a few minutes that the loop learns; it learns colours and little else."""
 
 
@@ -84,9 +95,16 @@ def _train(folder: Path, schedule: Schedule, seed: int, resume: bool) -> None:
     def keep() -> None:
         export_hf(model, tokenizer, folder / "model")
 
-    losses = train_stage_two(model, tokenizer, pool, schedule.stage_two, schedule.batch, seed, keep)
+    for turn in rounds(schedule.stage_two, schedule.both, schedule.comparing):
+        done = folder / f"{turn.name.replace(' ', '-')}.pt"
+        if resume and done.is_file():
+            model.load_state_dict(torch.load(done, weights_only=True))
+            continue
+        losses = train_stage_two(model, tokenizer, pool, turn, schedule.batch, seed, keep)
+        if first:
+            np.save(folder / f"losses-{done.stem}.npy", losses)
+            torch.save(model.state_dict(), done)
     if first:
-        np.save(folder / "losses-stage-two.npy", losses)
         keep()
         print(f"trained: {(time.process_time() - began) / 60:.1f} CPU minutes in this process", flush=True)
 
@@ -165,6 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pictures", type=int, help="pictures in the pool")
     parser.add_argument("--stage-one", type=int, metavar="STEPS", help="steps of stage one")
     parser.add_argument("--second-round", type=int, metavar="STEPS", help="steps of stage one's second round")
+    parser.add_argument("--both", type=int, metavar="STEPS", help="steps of stage two's second round")
+    parser.add_argument("--comparing", type=int, metavar="STEPS", help="steps of stage two's last round")
     parser.add_argument("--stage-two", type=int, metavar="STEPS", help="steps of stage two")
     parser.add_argument(
         "--evaluate",
@@ -212,12 +232,16 @@ def main(arguments: list[str] | None = None) -> int:
                 stage_one=int(schedule.stage_one * share),
                 second_round=int(schedule.second_round * share),
                 stage_two=int(schedule.stage_two * share),
+                both=int(schedule.both * share),
+                comparing=int(schedule.comparing * share),
             )
         given = {
             "pictures": options.pictures,
             "stage_one": options.stage_one,
             "second_round": options.second_round,
             "stage_two": options.stage_two,
+            "both": options.both,
+            "comparing": options.comparing,
         }
         schedule = replace(schedule, **{name: value for name, value in given.items() if value is not None})
         began = time.monotonic()

@@ -226,8 +226,9 @@ def test_a_conversation_for_training_is_what_the_template_writes(tokenizer: Toke
     for _ in range(100):
         for make in (single, several, without):
             turns = make(rng, chooser)
-            ids, wanted = encode(rng, tokenizer, turns)
-            assert len(ids) == len(wanted)
+            ids, weights = encode(rng, tokenizer, turns)
+            assert len(ids) == len(weights)
+            wanted = [weight > 0 for weight in weights]
             image = tokenizer.token_to_id(IMAGE)
             assert ids.count(image) == 64 * sum(len(turn.pictures) for turn in turns)
             asked = [i for i, want in zip(ids, wanted, strict=True) if want]
