@@ -50,18 +50,21 @@ class ServerProcess:
     def client(self, **options: Any) -> OpenAI:
         return OpenAI(base_url=f"{self.base}/v1", api_key=self.key, max_retries=0, timeout=240, **options)
 
+    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return httpx.get(self.base + path, headers=headers, timeout=240)
+
     def post(self, body: Any, **options: Any) -> httpx.Response:
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
         options.setdefault("headers", self.headers)
         return httpx.post(f"{self.base}/v1/chat/completions", timeout=240, **content, **options)
 
     def metric(self, name: str) -> float:
-        page = httpx.get(f"{self.base}/metrics", headers=self.headers).text
+        page = self.get("/metrics", headers=self.headers).text
         found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         return float(found.group(1)) if found else 0.0
 
     def wait_ready(self, seconds: float = 240) -> None:
-        self.wait_for(lambda: httpx.get(f"{self.base}/ready").status_code == 200, seconds)
+        self.wait_for(lambda: self.get("/ready").status_code == 200, seconds)
 
     def wait_for(self, holds: Any, seconds: float = 60) -> None:
         """Raises unless `holds()` turns true in time while the process lives."""

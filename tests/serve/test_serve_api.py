@@ -16,6 +16,7 @@ from PIL import Image
 from tests.serve.conftest import PictureHost
 from tests.serve.drawing import ask, data_url, disc, encoded
 from tests.serve.server_process import ServerProcess
+from tests.serve.tiny_llava import CONTEXT
 
 URL = data_url()
 
@@ -95,10 +96,10 @@ def test_a_stop_string_ends_the_answer(keyed: ServerProcess) -> None:
 
 
 def test_the_open_and_the_locked_doors(keyed: ServerProcess) -> None:
-    assert httpx.get(f"{keyed.base}/health").json() == {"status": "ok"}
-    assert httpx.get(f"{keyed.base}/ready").json() == {"status": "ready"}
+    assert keyed.get("/health").json() == {"status": "ok"}
+    assert keyed.get("/ready").json() == {"status": "ready"}
     for path in ("/v1/models", "/metrics", "/openapi.json", "/", "/docs", "/v1/models/test-model"):
-        error(httpx.get(keyed.base + path), 401)
+        error(keyed.get(path), 401)
     for headers in (
         {},
         {"Authorization": "Bearer wrong"},
@@ -114,15 +115,15 @@ def test_models(keyed: ServerProcess) -> None:
     listed = keyed.client().models.list().data
     assert [model.id for model in listed] == ["test-model"]
     assert keyed.client().models.retrieve("test-model") == listed[0]
-    assert listed[0].model_dump()["max_model_len"] == 512
+    assert listed[0].model_dump()["max_model_len"] == CONTEXT
     with pytest.raises(openai.NotFoundError):
         keyed.client().models.retrieve("other")
 
 
 def test_unknown_model_path_and_method(keyed: ServerProcess) -> None:
     assert error(keyed.post({**ask("x"), "model": "gpt"}), 404)["code"] == "model_not_found"
-    error(httpx.get(f"{keyed.base}/v1/nothing", headers=keyed.headers), 404)
-    error(httpx.get(f"{keyed.base}/v1/chat/completions", headers=keyed.headers), 405)
+    error(keyed.get("/v1/nothing", headers=keyed.headers), 404)
+    error(keyed.get("/v1/chat/completions", headers=keyed.headers), 405)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_unknown_model_path_and_method(keyed: ServerProcess) -> None:
         (json.dumps({"model": "test-model"}).encode(), "invalid_value"),
         (json.dumps(ask("x", n=2)).encode(), "unsupported_value"),
         (json.dumps(ask("x", temperature=9)).encode(), "invalid_value"),
-        (json.dumps(ask("a" * 600)).encode(), "context_length_exceeded"),
+        (json.dumps(ask("a" * (CONTEXT + 100))).encode(), "context_length_exceeded"),
         (json.dumps(ask("look at <image>")).encode(), "placeholder_mismatch"),
         (json.dumps(ask("x", *[URL] * 4)).encode(), "too_many_images"),
     ],
@@ -257,7 +258,7 @@ def test_the_log_has_one_line_a_request_and_no_secrets(keyed: ServerProcess, hos
     keyed.post(ask("my secret question", host.url("/secret-name.png"), max_tokens=3, stop=["secret stop"]))
     keyed.post(ask("my secret question", host.url("/secret-missing.png")))
     keyed.post(ask("x"), headers={"Authorization": "Bearer secret-wrong-key"})
-    httpx.get(f"{keyed.base}/secret?key={keyed.key}", headers=keyed.headers)
+    keyed.get(f"/secret?key={keyed.key}", headers=keyed.headers)
     keyed.wait_for(lambda: keyed.log.read_text()[before:].count("\n") >= 4)
     lines = [line.split(maxsplit=2)[2] for line in keyed.log.read_text()[before:].splitlines()]
     assert [line.split()[:3] for line in lines[:3]] == [
@@ -282,7 +283,7 @@ def test_metrics_count(keyed: ServerProcess) -> None:
 
 
 def test_the_openapi_page_names_the_request(keyed: ServerProcess) -> None:
-    page = httpx.get(f"{keyed.base}/openapi.json", headers=keyed.headers).json()
+    page = keyed.get("/openapi.json", headers=keyed.headers).json()
     schema = page["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"][
         "schema"
     ]

@@ -18,6 +18,7 @@ from sightline_serve.schema import parse_chat
 from sightline_serve.settings import Settings
 
 from tests.serve.drawing import disc
+from tests.serve.tiny_llava import CONTEXT
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +86,22 @@ def test_a_prompt_counts_its_picture_tokens(engine: Engine) -> None:
 
 
 def test_too_long_a_prompt_is_refused_with_both_numbers(engine: Engine) -> None:
-    for text in ("a" * 600, "a" * 5_000_000):
-        with pytest.raises(ApiError, match="512 tokens") as caught:
+    for text in ("a" * (CONTEXT + 100), "a" * 5_000_000):
+        with pytest.raises(ApiError, match=f"{CONTEXT} tokens") as caught:
             prompt(engine, text)
         assert caught.value.code == "context_length_exceeded"
 
 
 def test_a_prompt_that_just_fits(engine: Engine) -> None:
     frame = prompt(engine, "").length
-    assert prompt(engine, "a" * (511 - frame)).length == 511
+    assert prompt(engine, "a" * (CONTEXT - 1 - frame)).length == CONTEXT - 1
     with pytest.raises(ApiError):
-        prompt(engine, "a" * (512 - frame))
+        prompt(engine, "a" * (CONTEXT - frame))
 
 
 def test_max_model_len_only_shortens(tiny: Path, engine: Engine) -> None:
     assert Engine(engine.model, 100).context == 100
-    assert Engine(engine.model, 10**6).context == 512
+    assert Engine(engine.model, 10**6).context == CONTEXT
 
 
 def test_a_processor_that_loses_the_picture_is_found_out(

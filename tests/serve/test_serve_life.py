@@ -28,8 +28,8 @@ def test_it_listens_before_it_is_ready_and_says_why_not(start: Start, tiny: Path
 
     def ready() -> bool:
         nonlocal chat_before
-        assert httpx.get(f"{server.base}/health").status_code == 200
-        answer = httpx.get(f"{server.base}/ready")
+        assert server.get("/health").status_code == 200
+        answer = server.get("/ready")
         seen[answer.json()["status"]] = answer.status_code
         if answer.status_code == 503 and chat_before is None:
             chat_before = server.post(ask("x"))
@@ -44,7 +44,7 @@ def test_it_listens_before_it_is_ready_and_says_why_not(start: Start, tiny: Path
     assert "retry-after" in chat_before.headers
     log = server.log.read_text()
     assert re.search(r"loading the model.*loaded in [\d.]+ s.*warming up.*ready in [\d.]+ s", log, re.DOTALL)
-    with httpx.Client() as client:
+    with httpx.Client(timeout=240) as client:
         client.get(f"{server.base}/health")  # a connection that stays open and idle holds nothing up
         server.terminate()
         assert server.exit_code() == 0
