@@ -59,7 +59,7 @@ def rounds(first: int, second: int, last: int) -> tuple[Round, ...]:
     return (
         Round("stage two", first, first * 5 // 3, high, first // 3, 1.0, 0.66, 0.2, 0.14, 0.0, even=False),
         Round("both", second, second, low, second // 3, 0.4, 0.42, 0.36, 0.14, 0.08, even=True),
-        Round("comparing", last, last, high / 4, last, 0.0, 0.3, 0.44, 0.1, 0.16, even=True),
+        Round("comparing", last, last, high / 2, last, 0.0, 0.3, 0.44, 0.1, 0.16, even=True),
     )
 
 

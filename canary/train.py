@@ -37,7 +37,7 @@ class Schedule:
     second_round: int = 2_600
     stage_two: int = 1_200
     both: int = 1_200
-    comparing: int = 500
+    comparing: int = 600
     batch: int = 64
     processes: int = 2
 
@@ -124,7 +124,9 @@ def train(folder: Path, schedule: Schedule, seed: int, resume: bool = False) -> 
                 "choose another folder with --run"
             )
         draw_pool(folder / "pool", schedule.pictures, 20261120 + seed, schedule.processes)
-    make_tokenizer(Pool(folder / "pool"), seed).save(str(folder / "tokenizer.json"))
+    # Weights are worth nothing with another tokenizer than they were trained with, so it is kept too.
+    if not (resume and (folder / "tokenizer.json").is_file()):
+        make_tokenizer(Pool(folder / "pool"), seed).save(str(folder / "tokenizer.json"))
     in_processes(_train, schedule.processes, folder, schedule, seed, resume)
 
 
