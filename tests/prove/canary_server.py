@@ -33,7 +33,7 @@ class Canary:
 
 
 @contextmanager
-def running_canary(folder: Path, seconds: float = 120) -> Iterator[Canary]:
+def running_canary(folder: Path, seconds: float = 300) -> Iterator[Canary]:
     """Start the server and stop it by its pid; its log lies in `folder`. Raises AssertionError when it
     does not start.
     """
