@@ -23,7 +23,8 @@ MODULE = "installed_folder"
 class ActionModule(ActionBase):  # type: ignore[misc]
     """src, into, files, executables, dest, installed: see plugins/modules/installed_folder.py."""
 
-    TRANSFERS_FILES = True
+    # A temporary folder is made only when something is sent: a check leaves nothing on the host.
+    TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
