@@ -141,7 +141,7 @@ def _text(rng: np.random.Generator, kind: str, length: int | None) -> str:
             if size == 1
             else str(int(rng.integers(10 ** (size - 1), 10**size)))
         )
-    if rng.random() < 0.5 and length is None:
+    if rng.random() < 0.7 and length is None:
         return str(rng.choice(WORDS))
     size = length or int(rng.choice([3, 4, 5, 6], p=[0.2, 0.25, 0.27, 0.28]))
     return "".join(rng.choice(list(LETTERS), size))
@@ -162,7 +162,7 @@ def _draw_shapes(rng: np.random.Generator, canvas: Canvas, kind: str) -> tuple[I
         spill = float(rng.uniform(0, 0.35)) if rng.random() < 0.06 else 0.0
         centres = [_place_one(rng, room, forms[0], spill)]
     else:
-        centres, radius = _places(rng, room, len(items), 0.07 * canvas.side)
+        centres, radius = _places(rng, room, len(items), 0.08 * canvas.side)
         vary = rng.random() < 0.4
         forms = []
         for item in items:
@@ -193,11 +193,11 @@ def _draw_text(
 ) -> tuple[Image.Image, Scene]:
     colour = "black" if rng.random() < 0.35 else str(rng.choice(COLOUR_NAMES))
     fill = shade(rng, colour)
-    picture = background(rng, (canvas.width, canvas.height), [fill], apart=130, lighter=38)
+    picture = background(rng, (canvas.width, canvas.height), [fill], apart=130, lighter=55)
     text = _text(rng, kind, length)
     room = canvas.room
     width, height = (room[2] - room[0]) * 0.95, (room[3] - room[1]) * 0.75
-    letters = lettering(rng, text, (width, height), 12.0 * canvas.side / SIDE)
+    letters = lettering(rng, text, (width, height), 15.0 * canvas.side / SIDE)
     mask = letters.mask
     x = room[0] + float(rng.uniform(0, max(1.0, room[2] - room[0] - mask.width)))
     y = room[1] + float(rng.uniform(0, max(1.0, room[3] - room[1] - mask.height)))
@@ -224,7 +224,7 @@ def draw(
         raise ValueError(f"unknown kind of picture {kind!r}")
     if rng.random() < 0.25:
         kept = io.BytesIO()
-        picture.save(kept, "JPEG", quality=int(rng.integers(45, 96)))
+        picture.save(kept, "JPEG", quality=int(rng.integers(60, 96)))
         picture = Image.open(kept).convert("RGB")
     return picture, scene
 

@@ -86,7 +86,7 @@ def lettering(rng: np.random.Generator, text: str, room: tuple[float, float], le
         smooth = rng.random() < 0.75
         draft = _written(text, path, 24, bold, smooth, spacing)
     aspect = draft.mask.width / draft.mask.height
-    stretch = float(rng.uniform(0.95 if len(text) > 4 else 0.8, 1.3)) if rng.random() < 0.4 else 1.0
+    stretch = float(rng.uniform(0.95 if len(text) > 4 else 0.85, 1.2)) if rng.random() < 0.25 else 1.0
     most = min(room[1], room[0] / (aspect * stretch))
     height = float(rng.uniform(min(least, most * 0.85), most))
     if bitmap:

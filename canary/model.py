@@ -191,7 +191,11 @@ class TextLayer(nn.Module):
 
 
 class Text(nn.Module):
-    """The language model's body; embeddings [n, length, 128] to states of the same shape."""
+    """The language model's body; embeddings [n, length, 128] to states of the same shape.
+
+    With `positions` and `branches` [n, length] a sequence is a tree: a token of branch 0 is seen by all that
+    follow it, one of another branch by its own branch only.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,12 +203,18 @@ class Text(nn.Module):
         self.layers = nn.ModuleList(TextLayer() for _ in range(TEXT_LAYERS))
         self.norm = RmsNorm()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor | None = None, branches: Tensor | None = None) -> Tensor:
         length, half = x.shape[1], WIDTH // HEADS // 2
         rate = ROPE_BASE ** (-torch.arange(half, dtype=torch.float32) / half)
-        angle = torch.arange(length, dtype=torch.float32)[:, None] * rate[None]
+        if positions is None:
+            positions = torch.arange(length)[None]
+        angle = positions.float()[:, None, :, None] * rate
         cos, sin = (torch.cat([f(angle)] * 2, -1).to(x.dtype) for f in (torch.cos, torch.sin))
-        mask = torch.full((length, length), -1e4).triu(1)
+        hidden = torch.ones(length, length, dtype=torch.bool).triu(1)[None, None]
+        if branches is not None:
+            key, query = branches[:, None, None, :], branches[:, None, :, None]
+            hidden = hidden | ((key != 0) & (key != query))
+        mask = torch.zeros(hidden.shape, dtype=x.dtype).masked_fill_(hidden, -1e4)
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         out: Tensor = self.norm(x)
@@ -236,12 +246,19 @@ class Canary(nn.Module):
         out: Tensor = self.projector(self.tower(pictures))
         return out
 
-    def read(self, tokens: Tensor, seen: Tensor | None, image_token: int) -> Tensor:
+    def read(
+        self,
+        tokens: Tensor,
+        seen: Tensor | None,
+        image_token: int,
+        positions: Tensor | None = None,
+        branches: Tensor | None = None,
+    ) -> Tensor:
         """Token ids [n, length], with `seen` [pictures, 64, 128] put where the image tokens stand, to
-        states."""
+        states [n, length, 128]; for `positions` and `branches` see `Text`."""
         x = self.text.embed_tokens(tokens)
         if seen is not None:
             places = tokens == image_token
             x = x.to(seen.dtype).masked_scatter(places[..., None], seen.reshape(-1, WIDTH))
-        out: Tensor = self.text(x)
+        out: Tensor = self.text(x, positions, branches)
         return out

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,47 +159,20 @@ def accuracy(model: Canary, reader: Reader, pool: Pool, labels: Labels) -> dict[
     return {name: round(100 * float(np.mean(answers)), 1) for name, answers in sorted(right.items())}
 
 
-def lean_to_text(scenes: list[Scene]) -> NDArray[np.float64]:
-    """How often each picture is taken in the second round, which is for reading: shares that sum to one."""
-    shares = {
-        "number": 0.33,
-        "listed word": 0.25,
-        "word": 0.09,
-        "shape": 0.14,
-        "several": 0.14,
-        "mixed": 0.03,
-        "empty": 0.02,
-    }
-    kinds = ["listed word" if scene.text in LISTED else scene.kind for scene in scenes]
-    counts = {kind: kinds.count(kind) for kind in shares}
-    weights = np.array([shares[kind] / counts[kind] for kind in kinds], dtype=np.float64)
-    normed: NDArray[np.float64] = weights / weights.sum()
-    return normed
-
-
 def train_stage_one(
-    model: Canary, pool: Pool, steps: int, batch: int, seed: int, keep: Path | None, second: bool = False
+    model: Canary, reader: Reader, pool: Pool, steps: int, batch: int, seed: int
 ) -> list[float]:
-    """Train tower and projector for `steps` of `batch` pictures in this process; the losses by tens of steps.
-
-    The `second` round starts from what the first has learnt, with a new reader, a lower rate and more text.
-    """
+    """Train tower, projector and `reader` for `steps` of `batch` pictures in this process; the losses by tens
+    of steps."""
     rank = dist.get_rank() if dist.is_initialized() else 0
-    rng = np.random.default_rng([seed, rank, 4 if second else 1])
-    torch.manual_seed(seed)
-    reader = Reader()
-    rate = LEARNING_RATE * (0.75 if second else 1.0)
-    optimiser = Optimiser([model.tower, model.projector, reader], steps, rate)
+    rng = np.random.default_rng([seed, rank, 1])
+    optimiser = Optimiser([model.tower, model.projector, reader], steps, LEARNING_RATE)
     trained = len(pool.scenes) - HELD_OUT
-    shares = np.cumsum(lean_to_text(pool.scenes[:trained])) if second else None
     labels = labels_of(pool.scenes)
     textual = np.array([bool(scene.text) for scene in pool.scenes])
     began, losses, recent = time.monotonic(), [], []
     for step in range(steps):
-        if shares is None:
-            rows = np.sort(rng.integers(0, trained, batch))
-        else:
-            rows = np.sort(np.searchsorted(shares, rng.random(batch) * shares[-1]).clip(max=trained - 1))
+        rows = np.sort(rng.integers(0, trained, batch))
         keep_colour = ~textual[rows] | (rng.random(batch) < 0.3)
         scenes = [pool.scenes[row] for row in rows]
         pictures, moves = augment(rng, pool.pixels[rows], scenes, keep_colour)
@@ -225,6 +197,4 @@ def train_stage_one(
             )
         if rank == 0 and ((step + 1) % 500 == 0 or step + 1 == steps):
             print(f"stage 1: held out {accuracy(model, reader, pool, labels)}", flush=True)
-            if keep is not None:
-                torch.save(model.state_dict(), keep)
     return losses

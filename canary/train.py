@@ -19,8 +19,8 @@ from canary.conversation import Chooser, several, single, without
 from canary.export_hf import export_hf
 from canary.model import Canary
 from canary.pool import Pool, draw_pool
-from canary.stage_one import HELD_OUT, train_stage_one
-from canary.stage_two import accuracy, rounds, train_stage_two
+from canary.stage_one import HELD_OUT, Reader, train_stage_one
+from canary.stage_two import accuracy, train_stage_two
 from canary.tokenizer import train_tokenizer
 from canary.workers import in_processes
 
@@ -30,26 +30,23 @@ FULL_MINUTES = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """How much is drawn and how long is trained; a batch is per process."""
+    """How much is drawn and how long is trained: steps, and for each process pictures a step in stage one and
+    sequences in stage two."""
 
     pictures: int = 110_000
-    stage_one: int = 4_800
-    second_round: int = 2_600
-    stage_two: int = 1_200
-    both: int = 1_200
-    comparing: int = 600
+    stage_one: int = 7_000
+    stage_two: int = 2_000
     batch: int = 64
+    sequences: int = 44
     processes: int = 2
 
 
 SHORT = Schedule(
     pictures=4_000,
     stage_one=260,
-    second_round=20,
     stage_two=160,
-    both=20,
-    comparing=20,
     batch=32,
+    sequences=24,
     processes=2,
 )
 """For CI: shows in a few minutes that the loop learns; it learns colours and little else."""
@@ -73,38 +70,28 @@ def _train(folder: Path, schedule: Schedule, seed: int, resume: bool) -> None:
     pool = Pool(folder / "pool")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     torch.manual_seed(seed)
-    model = Canary()
-    began = time.process_time()
-    for name, steps in (("stage-one", schedule.stage_one), ("second-round", schedule.second_round)):
-        done = folder / f"{name}.pt"
-        if resume and done.is_file():
-            model.load_state_dict(torch.load(done, weights_only=True))
-            continue
-        part = folder / f"{name}.part"
-        losses = train_stage_one(
-            model, pool, steps, schedule.batch, seed, part, second=name == "second-round"
-        )
-        np.save(folder / f"losses-{name}-{dist.get_rank()}.npy", losses)
+    model, reader = Canary(), Reader()
+    began, done = time.process_time(), folder / "stage-one.pt"
+    if resume and done.is_file():
+        stored = torch.load(done, weights_only=True)
+        model.load_state_dict(stored["model"])
+        reader.load_state_dict(stored["reader"])
+    else:
+        losses = train_stage_one(model, reader, pool, schedule.stage_one, schedule.batch, seed)
         if first:
-            part.replace(done)
-    if first:
-        print(
-            f"stage 1 done: {(time.process_time() - began) / 60:.1f} CPU minutes in this process", flush=True
-        )
+            np.save(folder / "losses-stage-one.npy", losses)
+            torch.save({"model": model.state_dict(), "reader": reader.state_dict()}, done)
+            spent = (time.process_time() - began) / 60
+            print(f"stage 1 done: {spent:.1f} CPU minutes in this process", flush=True)
 
     def keep() -> None:
         export_hf(model, tokenizer, folder / "model")
 
-    for turn in rounds(schedule.stage_two, schedule.both, schedule.comparing):
-        done = folder / f"{turn.name.replace(' ', '-')}.pt"
-        if resume and done.is_file():
-            model.load_state_dict(torch.load(done, weights_only=True))
-            continue
-        losses = train_stage_two(model, tokenizer, pool, turn, schedule.batch, seed, keep)
-        if first:
-            np.save(folder / f"losses-{done.stem}.npy", losses)
-            torch.save(model.state_dict(), done)
+    losses = train_stage_two(
+        model, reader, tokenizer, pool, schedule.stage_two, schedule.sequences, seed, keep
+    )
     if first:
+        np.save(folder / "losses-stage-two.npy", losses)
         keep()
         print(f"trained: {(time.process_time() - began) / 60:.1f} CPU minutes in this process", flush=True)
 
@@ -138,7 +125,7 @@ def learnt(folder: Path) -> list[str]:
     from canary.export_hf import load_hub_state
 
     faults = []
-    for stage, name in (("one", "losses-stage-one-0.npy"), ("two", "losses-stage-two.npy")):
+    for stage, name in (("one", "losses-stage-one.npy"), ("two", "losses-stage-two.npy")):
         losses = np.load(folder / name)
         start, end = float(losses[:2].mean()), float(losses[-2:].mean())
         print(f"stage {stage}: loss from {start:.2f} to {end:.2f}")
@@ -184,9 +171,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--pictures", type=int, help="pictures in the pool")
     parser.add_argument("--stage-one", type=int, metavar="STEPS", help="steps of stage one")
-    parser.add_argument("--second-round", type=int, metavar="STEPS", help="steps of stage one's second round")
-    parser.add_argument("--both", type=int, metavar="STEPS", help="steps of stage two's second round")
-    parser.add_argument("--comparing", type=int, metavar="STEPS", help="steps of stage two's last round")
     parser.add_argument("--stage-two", type=int, metavar="STEPS", help="steps of stage two")
     parser.add_argument(
         "--evaluate",
@@ -232,18 +216,12 @@ def main(arguments: list[str] | None = None) -> int:
             schedule = replace(
                 schedule,
                 stage_one=int(schedule.stage_one * share),
-                second_round=int(schedule.second_round * share),
                 stage_two=int(schedule.stage_two * share),
-                both=int(schedule.both * share),
-                comparing=int(schedule.comparing * share),
             )
         given = {
             "pictures": options.pictures,
             "stage_one": options.stage_one,
-            "second_round": options.second_round,
             "stage_two": options.stage_two,
-            "both": options.both,
-            "comparing": options.comparing,
         }
         schedule = replace(schedule, **{name: value for name, value in given.items() if value is not None})
         began = time.monotonic()

@@ -65,7 +65,7 @@ _COMMON = """
     WINE WINTER WOLF WOOD WOOL WORLD YARD YARN YELLOW ZEBRA ZERO ZINC ZONE ZOO
 """
 WORDS: tuple[str, ...] = tuple(word for word in _COMMON.split() if 3 <= len(word) <= MAX_TEXT)
-"""Common words of three to six letters; half of the words that are drawn come from here, the other half are
-random letters, so that reading is learnt and not a list."""
+"""Common words of three to six letters; seven in ten of the words that are drawn come from here, the others
+are random letters, so that reading is learnt and not a list."""
 
 LISTED: frozenset[str] = frozenset(WORDS)

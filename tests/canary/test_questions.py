@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from canary.conversation import Chooser, encode, several, single, without
+from canary.conversation import Chooser, several, single, without
+from canary.encoding import Encoder
 from canary.grammar import INSTRUCTIONS, article, expand, style
 from canary.pairs import in_one, same, which_of_two
 from canary.questions import as_json, ask, colour, content, count, number, shape, which, word, yes_or_no
@@ -226,7 +227,8 @@ def test_a_conversation_for_training_is_what_the_template_writes(tokenizer: Toke
     for _ in range(100):
         for make in (single, several, without):
             turns = make(rng, chooser)
-            ids, weights = encode(rng, tokenizer, turns)
+            made = Encoder(tokenizer).conversation(rng, turns)
+            ids, weights = made.ids, made.weights
             assert len(ids) == len(weights)
             wanted = [weight > 0 for weight in weights]
             image = tokenizer.token_to_id(IMAGE)

@@ -3,15 +3,21 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
+from canary.conversation import Turn
+from canary.encoding import Encoded, Encoder
+from canary.grammar import Asked
 from canary.model import Canary
 from canary.optimise import Optimiser, cross_entropy
-from canary.scene import Scene
-from canary.stage_one import Reader, lean_to_text
+from canary.sheets import Sheet
+from canary.stage_one import Reader
+from canary.tokenizer import IMAGE, token_id
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +41,7 @@ def test_a_short_training_learns(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_training_without_steps_is_seen_not_to_learn(tmp_path: Path) -> None:
-    few = ("--pictures", "1600", "--stage-one", "20", "--second-round", "0", "--stage-two", "20")
+    few = ("--pictures", "1600", "--stage-one", "20", "--stage-two", "20")
     done = run("--short", "--run", str(tmp_path), *few)
     assert done.returncode == 1
     assert "not learnt: colour" in done.stderr
@@ -75,14 +81,37 @@ def test_nothing_asked_costs_nothing() -> None:
     assert cross_entropy(torch.randn(3, 5), torch.full((3,), -100)).item() == 0.0
 
 
-def test_the_second_round_takes_text_more_often() -> None:
-    scenes = [
-        Scene("number", text="1"),
-        Scene("word", text="HOUSE"),
-        Scene("word", text="QXZ"),
-        Scene("shape"),
-    ]
-    scenes += [Scene("several"), Scene("mixed"), Scene("empty")]
-    shares = lean_to_text(scenes)
-    assert np.isclose(shares.sum(), 1)
-    assert shares[:2].sum() > 0.5
+def test_a_question_on_a_sheet_is_read_as_if_it_stood_alone() -> None:
+    class Plain:
+        """Chance that never adds a system prompt or leaves a newline out."""
+
+        def random(self) -> float:
+            return 0.5
+
+    torch.manual_seed(0)
+    model, tokenizer = Canary().eval(), Tokenizer.from_file(str(CHECKOUT / "canary/weights/tokenizer.json"))
+    encoder, image = Encoder(tokenizer), token_id(tokenizer, IMAGE)
+    asked = [Asked("colour", f"What colour is the {name}?", "red") for name in ("circle", "star", "shape")]
+    seen = torch.randn(1, 64, 128)
+
+    def states(made: Encoded) -> torch.Tensor:
+        columns = (torch.tensor([column]) for column in (made.positions, made.branches))
+        return model.read(torch.tensor([made.ids]), seen, image, *columns)[0]
+
+    chance: Any = Plain()
+    sheet = encoder.sheet(chance, Sheet([0], asked))
+    together = states(sheet)
+    for branch, question in enumerate(asked, 1):
+        alone = encoder.conversation(chance, [Turn(question, [0])])
+        here = [place for place, number in enumerate(sheet.branches) if number in (0, branch)]
+        # The conversation ends with a newline that a sheet leaves out.
+        assert [sheet.ids[place] for place in here] == alone.ids[:-1]
+        torch.testing.assert_close(together[here], states(alone)[:-1], atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_predicts_only_answers() -> None:
+    tokenizer = Tokenizer.from_file(str(CHECKOUT / "canary/weights/tokenizer.json"))
+    rng = np.random.default_rng(5)
+    made = Encoder(tokenizer).sheet(rng, Sheet([], [Asked("sum", "What is 3 plus 4?", "7")] * 2))
+    counted = [number for number, weight in zip(made.ids, made.weights, strict=True) if weight]
+    assert tokenizer.decode(counted, skip_special_tokens=True) == "77"
