@@ -26,14 +26,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(probe_host) with arch, distribution, init, cpu, memory, gpus, driver, python, root, port, index, installed.
+  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, root, port, index, installed.
   type: dict
   returned: always
 """
 
+import platform
 import sys
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
 from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
 from ansible.module_utils.sightline_host.state import (
@@ -60,7 +63,10 @@ def main() -> None:
     wanted = module.params
     root = wanted["root"]
     host = {**read_hardware(), **read_user()}
-    host["python"] = read_pythons(wanted["pythons"] or default_candidates())
+    pythons = read_pythons(wanted["pythons"] or default_candidates())
+    host["python"] = pythons
+    prefixes = [str(Path(str(python["path"])).parent.parent) for python in pythons]
+    host.update(read_gpu_host(platform.release(), prefixes=prefixes))
     host["root"] = read_root(root)
     host["port"] = read_port(wanted["port"], root)
     if host["port"]["state"] == "taken":

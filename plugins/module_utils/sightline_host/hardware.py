@@ -1,28 +1,32 @@
-"""What the machine is: processor, memory, distribution, GPUs and where their driver comes from."""
+"""What the machine is: processor, memory, distribution, what it runs in, its disks and its clock."""
 
 from __future__ import annotations
 
-import glob
 import os
 import platform
-import subprocess
+import time
 from pathlib import Path
 
-Facts = dict[str, object]
+from .disks import read_disks
+from .reading import Facts
+from .reading import text_of as _text
+from .surroundings import read_surroundings
 
 
 def read_hardware(root: str = "/") -> Facts:
     """Facts about the machine whose files lie under `root` ("/" but in tests). Sizes are bytes."""
-    gpus = read_gpus()
+    # What runs and not what is installed: images for containers bring systemd's programs along.
+    init = "systemd" if (Path(root) / "run/systemd/system").is_dir() else "supervised"
     return {
         "arch": platform.machine(),
         "kernel": platform.release(),
         "distribution": read_distribution(Path(root)),
-        "init": "systemd" if (Path(root) / "run/systemd/system").is_dir() else "supervised",
+        "init": init,
+        "surroundings": read_surroundings(Path(root), init),
+        "clock": {"epoch": int(time.time())},
         "cpu": {"count": cpu_count(Path(root))},
         "memory": read_memory(Path(root)),
-        "gpus": gpus,
-        "driver": read_driver(Path(root), gpus),
+        "disks": read_disks(Path(root)),
     }
 
 
@@ -67,48 +71,3 @@ def read_memory(root: Path) -> Facts:
             if used.isdigit() and available:
                 available = min(available, max(0, total - int(used)))
     return {"total_bytes": total, "available_bytes": available}
-
-
-def read_gpus() -> list[Facts]:
-    """NVIDIA GPUs as the driver lists them; [] without a working driver."""
-    query = [
-        "nvidia-smi",
-        "--query-gpu=name,memory.total,uuid,driver_version",
-        "--format=csv,noheader,nounits",
-    ]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    if answer.returncode != 0:
-        return []
-    gpus: list[Facts] = []
-    for line in answer.stdout.splitlines():
-        fields = [field.strip() for field in line.split(",")]
-        if len(fields) == 4:
-            memory = int(fields[1]) * 2**20 if fields[1].isdigit() else None
-            gpus.append({"name": fields[0], "memory_bytes": memory, "uuid": fields[2], "driver": fields[3]})
-    return gpus
-
-
-def read_driver(root: Path, gpus: list[Facts]) -> Facts:
-    """Whose driver it is: `absent`, `installed` (packages or kernel modules of this system) or `injected`.
-
-    A container's host injects driver libraries as read-only mounts; those must never be touched.
-    """
-    version = str(gpus[0]["driver"]) if gpus else None
-    mounts = _text(root / "proc/self/mounts")
-    injected = any("libnvidia" in line or "/nvidia-smi" in line for line in mounts.splitlines())
-    if injected:
-        return {"state": "injected", "version": version}
-    module = _text(root / "proc/driver/nvidia/version") or _text(root / "sys/module/nvidia/version")
-    libraries = glob.glob(str(root / "usr/lib/*/libnvidia-ml.so.1"))
-    state = "installed" if version or module or libraries else "absent"
-    return {"state": state, "version": version}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
