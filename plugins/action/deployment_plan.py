@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "engine": wanted["engine"],
             "root": wanted["root"],
             "port": int(wanted["port"]),
+            "now": int(time.time()),
             "desired": {
                 "environment_lock_sha256": layout.environment_digest,
                 "model_fingerprint": layout.model_fingerprint,

@@ -1,36 +1,50 @@
-"""What a model and a release ask of GPU and driver, as far as it is certain without an estimate of memory."""
+"""What a model and a release ask of the GPUs, as far as it is certain without an estimate of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.plan.interpreter import version_tuple
+from sightline.plan.gpu_side import gpu_side, needs_gpu
 from sightline.plan.outcome import Objection
-from sightline.plan.reading import Unreadable, read
+from sightline.plan.reading import Unreadable, read_or_none
 from sightline.plan.render import human_bytes
 from sightline.plan.situation import Situation
 
-
-def _needs_gpu(there: Situation) -> bool:
-    serving = there.serving
-    return there.release["accelerator"] == "cuda" or bool(serving and serving["needs_gpu"])
+_HARMFUL = {
+    "hw_slowdown": "the board's own protection",
+    "hw_thermal_slowdown": "heat",
+    "hw_power_brake_slowdown": "the power supply's brake",
+    "sw_thermal_slowdown": "heat",
+}
+"""Reasons for lower clocks that something is wrong behind; idling and a power cap are none."""
 
 
 def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """A GPU is there where one is needed, and the weights alone are not larger than all GPUs' memory."""
-    if not _needs_gpu(there):
+    if not needs_gpu(there):
         return
-    gpus = read(there.facts, "gpus", list)
+    side = gpu_side(there)
     name = there.model["name"]
-    if not gpus:
+    if side.empty_box:
+        said = read_or_none(side.smi, "said", str) or ("it lists none" if side.smi else "it is not there")
         yield Objection(
-            "the host shows no NVIDIA GPU",
-            f"{name} in release {there.release['name']} needs one",
-            "use a host with a GPU (a rented box can be started without), or the canary in release cpu",
+            f"the box has no GPU (nvidia-smi: {said})",
+            f"a container is given its GPU at its start; {name} in release {there.release['name']} needs one",
+            "start the box again with a GPU (rental houses also start boxes without one, to save money); if "
+            "it had one until now and the house has none left, take another box on the same disk",
         )
         return
+    if not side.listed:
+        # Cards that a driver does not list are the driver's trouble, and its checks tell of it.
+        if side.cards == 0 or (side.cards is None and (side.smi is None or side.smi_code == 0)):
+            yield Objection(
+                "the host shows no NVIDIA GPU",
+                f"{name} in release {there.release['name']} needs one",
+                "use a host with a GPU (a rented box can be started without), or the canary in release cpu",
+            )
+        return
     memory = 0
-    for position, gpu in enumerate(gpus):
+    for position, gpu in enumerate(side.listed):
         size = gpu.get("memory_bytes") if isinstance(gpu, dict) else None
         if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
             raise Unreadable(f"gpus[{position}].memory_bytes", size)
@@ -43,32 +57,29 @@ def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
         )
 
 
-def driver_is_new_enough(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """The NVIDIA driver is at or above the release's floor, where there is a GPU to drive."""
-    floor = there.release["driver"] and there.release["driver"]["floor"]
-    if not floor or not read(there.facts, "gpus", list):
-        return
-    state = read(there.facts, "driver.state", str)
-    if state == "absent":
-        yield Objection(
-            "the host has a GPU but no NVIDIA driver",
-            f"release {there.release['name']} needs driver {floor} or newer",
-            "install the driver, or rent a box whose image brings it",
+def gpu_notes(there: Situation) -> list[str]:
+    """What is worth knowing of GPUs that work: one that is missing, memory errors, slowed clocks."""
+    try:
+        if not needs_gpu(there):
+            return []
+        side = gpu_side(there)
+    except Unreadable:
+        return []
+    notes = []
+    if side.listed and not side.boxed and (side.cards or 0) > len(side.listed):
+        notes.append(
+            f"PCI shows {side.cards} NVIDIA GPUs, the driver lists {len(side.listed)}: the others are broken "
+            "or given to virtual machines"
         )
-        return
-    if state not in ("installed", "injected"):
-        raise Unreadable("driver.state", state)
-    version = read(there.facts, "driver.version", str)
-    if not version_tuple(version):
-        raise Unreadable("driver.version", version)
-    if version_tuple(version) < version_tuple(floor):
-        remedy = {
-            "injected": "it belongs to the machine beneath the container and cannot be replaced from here: "
-            "choose a box with a newer driver",
-            "installed": "install a newer driver",
-        }[state]
-        yield Objection(
-            f"the NVIDIA driver is {version}",
-            f"release {there.release['name']} needs {floor} or newer",
-            remedy,
-        )
+    for position, gpu in enumerate(side.listed):
+        who = f"GPU {position} ({read_or_none(gpu, 'name', str) or '?'})"
+        if errors := read_or_none(gpu, "ecc.volatile_uncorrected", int):
+            notes.append(
+                f"{who} has had {errors} uncorrected memory error(s) since its driver was loaded: reset it "
+                "or take another card"
+            )
+        reasons = read_or_none(gpu, "clock_reasons", list) or []
+        slowed = list(dict.fromkeys(_HARMFUL[name] for name in _HARMFUL if name in reasons))
+        if slowed:
+            notes.append(f"{who} is being slowed by {' and '.join(slowed)}")
+    return notes

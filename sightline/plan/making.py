@@ -7,7 +7,17 @@ from typing import Any
 
 from sightline.catalogue import Problem, entry_problems
 from sightline.plan.checks import CHECKS, Check
-from sightline.plan.gpu import driver_is_new_enough, gpu_is_there
+from sightline.plan.clock import clock_is_right
+from sightline.plan.driver import (
+    driver_halves_agree,
+    driver_is_new_enough,
+    driver_is_there,
+    driver_lists_the_cards,
+    nouveau_is_not_loaded,
+    secure_boot_lets_the_module_in,
+    smi_answers,
+)
+from sightline.plan.gpu import gpu_is_there, gpu_notes
 from sightline.plan.interpreter import choose_python, python_fits
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -25,7 +35,14 @@ from sightline.plan.situation import (
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,
     ("environment", python_fits),
+    ("environment", clock_is_right),
     ("service", gpu_is_there),
+    ("service", driver_halves_agree),
+    ("service", nouveau_is_not_loaded),
+    ("service", secure_boot_lets_the_module_in),
+    ("service", driver_is_there),
+    ("service", smi_answers),
+    ("service", driver_lists_the_cards),
     ("service", driver_is_new_enough),
 )
 
@@ -38,7 +55,8 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         release: a release entry of the catalogue.
         facts: what the probe read on the host (docs/catalogue.md lists them).
         settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
-            service_fingerprint) and, if wanted, `margin_bytes`.
+            service_fingerprint) and, if wanted, `margin_bytes` and `now` (the
+            controller's time, epoch seconds).
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
@@ -161,7 +179,7 @@ def _python(there: Situation) -> dict[str, str] | None:
 
 
 def _notes(there: Situation, changing: set[str]) -> list[str]:
-    notes = []
+    notes = gpu_notes(there)
     if there.release["tested_together"]["status"] == "not_run_here":
         notes.append(f"release {there.release['name']} was never run by this project")
     try:

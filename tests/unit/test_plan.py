@@ -44,6 +44,7 @@ class Inputs:
             "cpu": {"count": 2},
             "memory": {"total_bytes": 8 * GB, "available_bytes": 6 * GB},
             "gpus": [],
+            "clock": {"epoch": 1_700_000_000},
             "driver": {"state": "absent", "version": None},
             "root": {
                 "path": "/srv/s",
@@ -66,6 +67,7 @@ class Inputs:
             "engine": "sightline-serve",
             "root": "/srv/s",
             "port": 8642,
+            "now": 1_700_000_030,
             "desired": {
                 "environment_lock_sha256": "lock",
                 "model_fingerprint": "files",
@@ -311,6 +313,18 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "sightline_port",
     ),
     "port, holder hidden": (inside("port", state="taken"), "port_is_free", "may not see", "sightline_port"),
+    "clock behind": (
+        facts(clock={"epoch": 1_700_000_030 - 86400 * 400}),
+        "clock_is_right",
+        "the host's clock is 400 days behind",
+        "timedatectl set-ntp true",
+    ),
+    "clock ahead": (
+        facts(clock={"epoch": 1_700_000_030 + 660}),
+        "clock_is_right",
+        "the host's clock is 11 minutes ahead",
+        "timedatectl set-ntp true",
+    ),
     "Python too old": (python("3.10.12"), "python_fits", "the host has Python 3.10.12", "newer distribution"),
     "Python too new": (python("3.14.0"), "python_fits", "the host has Python 3.14.0", "newer distribution"),
     "Python of no version": (python("unknown"), "python_fits", "Python unknown", "newer distribution"),
@@ -322,12 +336,6 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "gpu_is_there",
         "the weights of canary are 90.0 GB; all GPUs have 80.0 GB",
         "more GPUs",
-    ),
-    "no driver": (
-        on(on_a_gpu, facts(driver={"state": "absent", "version": None})),
-        "driver_is_new_enough",
-        "no NVIDIA driver",
-        "install the driver",
     ),
     "old driver": (
         on(on_a_gpu, facts(driver={"state": "installed", "version": "550.54"})),
@@ -362,7 +370,18 @@ def test_the_refusal_fires(inputs: Inputs, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["architecture", "root", "disk", "memory", "port", "Python too old", "old driver"]
+    "case",
+    [
+        "architecture",
+        "root",
+        "disk",
+        "memory",
+        "port",
+        "clock behind",
+        "Python too old",
+        "no GPU",
+        "old driver",
+    ],
 )
 def test_one_fault_gives_one_refusal(inputs: Inputs, case: str) -> None:
     REFUSALS[case][0](inputs)
@@ -427,6 +446,20 @@ def test_memory_is_enough_to_the_byte(inputs: Inputs) -> None:
     assert inputs.plan().ok
     inputs.facts["memory"]["available_bytes"] = needed - 1
     assert not inputs.plan().ok
+
+
+@pytest.mark.parametrize("seconds", [-600, 600, 3600, -3600])
+def test_a_clock_that_is_ten_minutes_off_will_do(inputs: Inputs, seconds: int) -> None:
+    inputs.facts["clock"]["epoch"] = inputs.settings["now"] + seconds
+    assert inputs.plan().ok is (abs(seconds) == 600)
+
+
+def test_a_host_that_is_in_place_needs_no_clock_and_neither_does_an_unknown_one(inputs: Inputs) -> None:
+    del inputs.facts["clock"]
+    assert inputs.plan().ok
+    inputs.facts["clock"] = {"epoch": 0}
+    deployed(inputs)
+    assert inputs.plan().ok
 
 
 @pytest.mark.parametrize("version", ["3.11.0", "3.11.7", "3.12.2", "3.13.0rc1", "3.13.99"])
