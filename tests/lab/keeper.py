@@ -1,8 +1,8 @@
 """The process that a host lives under: mounts its tree, runs the container, starts that again on a reboot.
 
 It has a mount and a network namespace of its own (lab.py starts it so): the kernel takes mounts and network
-away with the last process. Handshake: it says "prepared" when the tree is ready, and starts the container when
-told "go", once the cable is laid. SIGTERM shuts the host down, SIGHUP restarts it.
+away with the last process. Handshake: it says "prepared" when the tree is ready, and starts the container
+when told "go", once the cable is laid. SIGTERM shuts the host down, SIGHUP restarts it.
 
     python -m tests.lab.keeper PLAN.json
 """

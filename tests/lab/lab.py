@@ -147,6 +147,7 @@ def _start(net: Network, wish: Wish, tree: Base) -> Record:
             bundle=bool(base.certificates()),
         ),
     )
+    (folder / "plan.json").touch(mode=0o600)  # the host's private key is in it
     (folder / "plan.json").write_text(plan.to_json())
     index = min(set(range(11, 250)) - {record.index for record in place.records().values()})
     command = [

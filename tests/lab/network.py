@@ -112,11 +112,16 @@ def map_ports(network: Network, records: Iterable[Record]) -> None:
             walls.append(
                 f"ip daddr {own} meta l4proto {{ tcp, udp }} ct state new ct status & dnat == 0 reject"
             )
+    # What crosses a slow wire's own bridge is followed elsewhere; following it twice confuses mapped ports.
     table = f"table inet {network.place.table}"
     rules = f"""
         {table} {{}}
         delete {table}
         {table} {{
+            chain aside {{
+                type filter hook prerouting priority raw;
+                iifname "{network.place.link("b", "*")}" notrack
+            }}
             chain out {{
                 type nat hook postrouting priority srcnat;
                 ip saddr {network.range} ip daddr != {network.range} masquerade

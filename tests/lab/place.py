@@ -72,7 +72,7 @@ class Place:
     def bridge(self) -> str:
         return f"sightline-{self.tag}"
 
-    def link(self, letter: str, index: int) -> str:
+    def link(self, letter: str, index: int | str) -> str:
         """A link of host `index`: h its cable; n, f, b the relay's near and far end and its own bridge."""
         return f"sl{self.tag}{letter}{index}"
 

@@ -64,7 +64,11 @@ def _waiting(tap: int) -> list[bytes]:
 
 
 def main(near: str, far: str, delay: str, loss: str) -> None:
-    taps = open_tap(near), open_tap(far)
+    try:
+        taps = open_tap(near), open_tap(far)
+    except OSError as problem:
+        print(f"no tap device: {problem}", flush=True)
+        sys.exit(1)
     print("carrying", flush=True)
     carry(*taps, float(delay), float(loss))
 

@@ -44,7 +44,7 @@ def switch_on(place: Place, record: Record, latency: float, loss: float) -> Reco
         said = started.stdout.readline().strip()
         if said != "carrying":
             started.kill()
-            raise LabError("the slow wire did not start; its error stands above")
+            raise LabError(f"the slow wire did not start: {said or 'it said nothing'}")
         slow = Slow(Process.of(started.pid), latency, loss)
         started.returncode = 0  # it goes on without us
     slowed = replace(record, slow=slow)

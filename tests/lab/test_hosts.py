@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import cgroups
+from tests.lab import cgroups, status
 from tests.lab.host import Host, Lab
 
 
@@ -68,6 +68,18 @@ def _until_other(host: Host, before: str) -> None:
         if now.returncode == 0 and now.stdout.strip() != before:
             return
     raise AssertionError("PID 1 stayed the same: no reboot")
+
+
+def test_a_host_that_switched_itself_off_is_started_anew(lab: Lab) -> None:
+    host = lab.up("off", "debian12")
+    before = host.record.keeper
+    host.run("systemctl poweroff")
+    assert before.gone_within(30)
+    assert status.read(lab.place)["hosts"]  # it is still listed, as dead
+    again = lab.up("off", "debian12")
+    assert again.record.keeper != before
+    assert again.says("echo here") == "here"
+    lab.down("off")
 
 
 def test_names_are_found_and_packages_come_from_outside(debian12: Host) -> None:
