@@ -57,6 +57,23 @@ def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
         )
 
 
+def fabric_is_up(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """GPUs behind NVSwitch have been joined by Fabric Manager, without which CUDA does not start on them."""
+    if not needs_gpu(there):
+        return
+    side = gpu_side(there)
+    waiting = [gpu for gpu in side.listed if read_or_none(gpu, "fabric", str) == "In Progress"]
+    if waiting:
+        yield Objection(
+            f"{len(waiting)} of {len(side.listed)} GPUs wait for NVSwitch to be set up",
+            "no CUDA program starts on them until Fabric Manager has done that",
+            "it is the machine beneath's to mend: take another box"
+            if side.boxed
+            else "install nvidia-fabricmanager in the driver's very version and start it (systemctl enable "
+            "--now nvidia-fabricmanager); after a start of the machine give it a minute",
+        )
+
+
 def gpu_notes(there: Situation) -> list[str]:
     """What is worth knowing of GPUs that work: one that is missing, memory errors, slowed clocks."""
     try:

@@ -17,7 +17,7 @@ from sightline.plan.driver import (
     secure_boot_lets_the_module_in,
     smi_answers,
 )
-from sightline.plan.gpu import gpu_is_there, gpu_notes
+from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes
 from sightline.plan.interpreter import choose_python, python_fits
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -43,6 +43,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("service", driver_is_there),
     ("service", smi_answers),
     ("service", driver_lists_the_cards),
+    ("service", fabric_is_up),
     ("service", driver_is_new_enough),
 )
 

@@ -84,9 +84,12 @@ class GpuHost:
         )
         os.symlink("/etc/alternatives/nvidia--libnvidia-ml", self.path / LIBRARIES / "libnvidia-ml.so.1")
 
-    def smi(self, card: str = "", says: str = "", code: int | None = None) -> None:
-        """nvidia-smi shows the recording `card`, or says something and ends with an exit code."""
-        settings = {"STAND_IN_RECORDING": str(RECORDINGS / f"nvidia-smi/{card}.xml")} if card else {}
+    def smi(
+        self, card: str = "", says: str = "", code: int | None = None, recording: Path | None = None
+    ) -> None:
+        """nvidia-smi shows the recording `card` or another one, or says something and ends with a code."""
+        shown = recording or RECORDINGS / f"nvidia-smi/{card}.xml"
+        settings = {"STAND_IN_RECORDING": str(shown)} if card or recording else {}
         if code is not None:
             settings |= {"STAND_IN_SAYS": says, "STAND_IN_EXIT": str(code)}
         lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]

@@ -100,6 +100,7 @@ def test_a_card_in_detail() -> None:
         "mig": False,
         "ecc": {"enabled": True, "volatile_uncorrected": 0, "aggregate_uncorrected": 0},
         "pcie": {"generation": 5, "generation_max": 5, "width": 16, "width_max": 16},
+        "fabric": None,
         "clock_reasons": ["gpu_idle"],
     }
 
@@ -128,6 +129,20 @@ def test_two_cards_are_two() -> None:
     found = card("h100-80gb-x2-nvswitch")
     assert [gpu["address"] for gpu in found] == ["0000:1a:00.0", "0000:9d:00.0"]
     assert len({gpu["uuid"] for gpu in found}) == 2
+    assert [gpu["fabric"] for gpu in found] == ["Completed", "Completed"]
+
+
+def test_a_card_in_slices_has_the_memory_of_the_largest() -> None:
+    sliced = (
+        "<nvidia_smi_log><gpu id='00000000:07:00.0'><mig_mode><current_mig>Enabled</current_mig></mig_mode>"
+        "<mig_devices>"
+        "<mig_device><index>0</index><fb_memory_usage><total>9856 MiB</total></fb_memory_usage></mig_device>"
+        "<mig_device><index>1</index><fb_memory_usage><total>19968 MiB</total></fb_memory_usage></mig_device>"
+        "</mig_devices><fb_memory_usage><total>40960 MiB</total></fb_memory_usage></gpu></nvidia_smi_log>"
+    )
+    found: Any = read_log(ElementTree.fromstring(sliced))
+    assert found[0]["mig"] is True
+    assert found[0]["memory_bytes"] == 19968 * MIB
 
 
 def test_errors_of_boards_before_ampere_are_counted_as_a_whole() -> None:
@@ -174,6 +189,16 @@ def test_a_card_that_is_shown_with_a_failure_does_not_count(tmp_path: Path) -> N
     assert gpus == []
     assert ended is not None
     assert ended["code"] == 15
+
+
+def test_a_damaged_inforom_is_a_warning_and_stops_nothing(tmp_path: Path) -> None:
+    host = GpuHost(tmp_path)
+    warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0"
+    host.smi(says=(RECORDINGS / "nvidia-smi/rtx-4090.xml").read_text() + warning, code=14)
+    gpus, ended, cuda = read_smi(tmp_path)
+    assert len(gpus) == 1
+    assert ended == {"path": "/usr/bin/nvidia-smi", "code": 14, "said": warning}
+    assert cuda == "12.4"
 
 
 def test_an_nvidia_smi_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sightline_host import packages
 from sightline_host.packages import read_lock, read_packages
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ Package: dkms
 Status: install ok installed
 Version: 3.0.10-8"""
 
+LOCKS = ("var/lib/dpkg/lock-frontend", "var/lib/dpkg/lock", "var/lib/apt/lists/lock")
 HOLD = (
     "import fcntl, struct, sys, time\n"
     "file = open(sys.argv[1], 'r+')\n"
@@ -76,7 +76,7 @@ HOLD = (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in packages._LOCKS:
+    for name in LOCKS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "proc").mkdir()
@@ -112,7 +112,7 @@ def test_a_host_without_dpkg(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", packages._LOCKS)
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_that_is_held_is_seen_with_its_holder(root: Path, spawn: Spawn, name: str) -> None:
     holder = spawn(HOLD, str(root / name))
     (root / f"proc/{holder.pid}").mkdir()
@@ -132,7 +132,7 @@ def test_a_lock_of_a_file_that_may_not_be_opened_is_found_in_the_kernels_list(
         raise PermissionError
 
     monkeypatch.setattr(os, "open", forbidden)
-    status = os.stat(root / packages._LOCKS[0])
+    status = os.stat(root / LOCKS[0])
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     other = "1: POSIX  ADVISORY  WRITE 7 {where}:{inode} 0 EOF\n"
     (root / "proc/locks").write_text(

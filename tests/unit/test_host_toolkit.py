@@ -74,7 +74,7 @@ def test_cudnn_where_the_loader_looks(tmp_path: Path) -> None:
         },
     )
     os.symlink("libcudnn.so.9.1.0", tmp_path / "usr/lib/x86_64-linux-gnu/libcudnn.so.9")
-    os.symlink("gone", tmp_path / "usr/lib/x86_64-linux-gnu/libcudnn.so.7")
+    os.symlink("libcudnn.so.7.6.5", tmp_path / "usr/lib/x86_64-linux-gnu/libcudnn.so.7")
 
     assert read_cudnn(tmp_path) == [
         {"path": "/opt/cudnn/lib/libcudnn.so.8.9.7", "version": "8.9.7"},
@@ -151,6 +151,14 @@ def test_a_system_python_and_a_cpu_build(tmp_path: Path) -> None:
     assert environment["python"] == "/usr/bin/python3.10"
     assert (environment["kind"], environment["python_version"]) == ("system", "3.10")
     assert (environment["version"], environment["cuda"], environment["cudnn"]) == ("2.4.0+cpu", None, None)
+
+
+def test_the_distributions_own_torch(tmp_path: Path) -> None:
+    torch(tmp_path, "usr/lib/python3/dist-packages", "1.13.1", None)
+    put(tmp_path, {"usr/bin/python3.11": ""})
+    os.symlink("python3.11", tmp_path / "usr/bin/python3")
+    environment = found(tmp_path)["/usr"]
+    assert (environment["python"], environment["python_version"]) == ("/usr/bin/python3", "3.11")
 
 
 def test_torch_built_into_an_image_without_metadata(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.unit.gpu_hosts import (
     KERNEL,
     MISMATCH,
     NOT_LOADED,
+    RECORDINGS,
     SECURE_BOOT,
     GpuHost,
     bare_metal,
@@ -66,8 +67,8 @@ def nouveau_on_another_card(path: Path) -> GpuHost:
 def stale_library_in_the_image(path: Path) -> GpuHost:
     """The image holds libraries of another driver beside the injected ones; nvidia-smi works all the same."""
     host = rented_box(path)
-    host.put("usr/lib64/libnvidia-ml.so.535.1")
-    host.put("usr/lib64/libnvidia-ml.so.1")
+    host.put("usr/lib/i386-linux-gnu/libnvidia-ml.so.535.1")
+    host.put("usr/lib/i386-linux-gnu/libnvidia-ml.so.1")
     return host
 
 
@@ -81,7 +82,9 @@ def systemd_only_installed(path: Path) -> GpuHost:
 
 def one_of_eight_cards(path: Path) -> GpuHost:
     """The bus of the machine beneath shows more cards than the box was given."""
-    return rented_box(path, "h100-80gb-x2-nvswitch")
+    host = rented_box(path, "h100-80gb-x2-nvswitch")
+    host.smi("h100-80gb")
+    return host
 
 
 HEALTHY = [
@@ -147,6 +150,14 @@ def halves_differ_in_a_box(path: Path) -> GpuHost:
     return host
 
 
+def halves_differ_by_what_smi_says(path: Path) -> GpuHost:
+    """The libraries lie where their version cannot be read off a file's name."""
+    host = halves_differ(path)
+    host.remove("usr/lib")
+    host.put("usr/lib64/libnvidia-ml.so.1")
+    return host
+
+
 def nouveau(path: Path) -> GpuHost:
     host = bare_metal(path)
     host.unload()
@@ -166,6 +177,14 @@ def secure_boot(path: Path) -> GpuHost:
     host = bare_metal(path)
     host.unload()
     host.smi(says=NOT_LOADED, code=9)
+    host.put(SECURE_BOOT, b"\x06\x00\x00\x00\x01")
+    return host
+
+
+def nouveau_and_secure_boot_beside_the_point(path: Path) -> GpuHost:
+    """Another card runs on nouveau and the module was signed: it is loaded, and fails all the same."""
+    host = fallen_off_the_bus(path)
+    (host.path / "sys/module/nouveau").mkdir()
     host.put(SECURE_BOOT, b"\x06\x00\x00\x00\x01")
     return host
 
@@ -210,6 +229,15 @@ def box_without_gpu_and_driver(path: Path) -> GpuHost:
     return host
 
 
+def box_without_gpu_on_a_signed_machine(path: Path) -> GpuHost:
+    """The machine beneath has Secure Boot on and nouveau loaded, which is none of the box's business."""
+    host = box_without_gpu_and_driver(path)
+    host.unload()
+    (host.path / "sys/module/nouveau").mkdir()
+    host.put(SECURE_BOOT, b"\x06\x00\x00\x00\x01")
+    return host
+
+
 def box_with_a_stale_library(path: Path) -> GpuHost:
     """And its image holds a library of its own, of another version than the machine's module."""
     host = box_without_gpu_and_driver(path)
@@ -219,6 +247,15 @@ def box_with_a_stale_library(path: Path) -> GpuHost:
 
 def old_driver(path: Path) -> GpuHost:
     return bare_metal(path, "a100-40gb", "535.161.08")
+
+
+def no_fabric(path: Path) -> GpuHost:
+    """Fabric Manager does not run on a machine that needs it."""
+    host = two_cards_and_switches(path)
+    shown = (RECORDINGS / "nvidia-smi/h100-80gb-x2-nvswitch.xml").read_text()
+    host.put("recording.xml", shown.replace("<state>Completed</state>", "<state>In Progress</state>"))
+    host.smi(recording=host.path / "recording.xml")
+    return host
 
 
 FAULTS: dict[Callable[[Path], GpuHost], tuple[str, str, str]] = {
@@ -239,6 +276,9 @@ FAULTS: dict[Callable[[Path], GpuHost], tuple[str, str, str]] = {
         "550.90.07, the libraries are 550.54.14",
         "restart the box",
     ),
+    halves_differ_by_what_smi_says: ("driver_halves_agree", "the libraries are ?", "reboot the host"),
+    nouveau_and_secure_boot_beside_the_point: ("smi_answers", "exit code 15", "off and on"),
+    box_without_gpu_on_a_signed_machine: ("gpu_is_there", "the box has no GPU", "start the box"),
     nouveau: ("nouveau_is_not_loaded", "the nouveau driver holds the GPU", "'blacklist nouveau'"),
     nouveau_until_the_next_start: ("nouveau_is_not_loaded", "the nouveau driver", "blacklisted already"),
     secure_boot: ("secure_boot_lets_the_module_in", "Secure Boot is on", "mokutil --import"),
@@ -270,6 +310,7 @@ FAULTS: dict[Callable[[Path], GpuHost], tuple[str, str, str]] = {
         "start the box",
     ),
     box_with_a_stale_library: ("gpu_is_there", "the box has no GPU", "start the box again with a GPU"),
+    no_fabric: ("fabric_is_up", "2 of 2 GPUs wait for NVSwitch", "nvidia-fabricmanager"),
     old_driver: ("driver_is_new_enough", "the NVIDIA driver is 535.161.08", "install a newer driver"),
 }
 

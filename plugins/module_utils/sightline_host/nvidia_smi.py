@@ -13,6 +13,10 @@ from .reading import Facts, inside
 
 _FOLDERS = ("usr/bin", "usr/local/bin", "usr/local/nvidia/bin", "usr/lib/wsl/lib", "opt/bin")
 _MIB = 2**20
+_END = "</nvidia_smi_log>"
+_ANSWERED = (0, 14)
+"""Exit codes after which the list counts: 14 warns of a damaged infoROM, which stops no program."""
+
 SECONDS = 30
 """nvidia-smi loads the driver on a host without persistence mode: some seconds for eight cards."""
 
@@ -20,8 +24,8 @@ SECONDS = 30
 def read_smi(root: Path) -> tuple[list[Facts], Facts | None, str | None]:
     """The GPUs, how nvidia-smi ended, and the newest CUDA that the driver takes ("12.4").
 
-    How it ended: None where there is no nvidia-smi, else {"path", "code", "said"}: exit code 0 when it
-    listed GPUs (`said` is None then), else its code and first line; a code of None is no answer at all.
+    How it ended: None where there is no nvidia-smi, else {"path", "code", "said"}: its exit code, None for no
+    answer at all, and the first line that it said beside a list.
     """
     program = find_smi(root)
     if program is None:
@@ -35,21 +39,22 @@ def read_smi(root: Path) -> tuple[list[Facts], Facts | None, str | None]:
         return [], {"path": path, "code": None, "said": f"no answer within {SECONDS} s"}, None
     except OSError as problem:
         return [], {"path": path, "code": None, "said": problem.strerror or str(problem)}, None
+    # A warning may stand behind the list.
+    answer, end, rest = asked.stdout.partition(_END)
     try:
-        log = ElementTree.fromstring(asked.stdout)
+        log = ElementTree.fromstring(answer + end)
     except ElementTree.ParseError:
-        log = None
-    gpus = [] if log is None or asked.returncode != 0 else read_log(log)
+        log, rest = None, asked.stdout
+    gpus = read_log(log) if log is not None and asked.returncode in _ANSWERED else []
     cuda = _text(log, "cuda_version") if log is not None else None
-    lines = (asked.stdout + "\n" + asked.stderr).split("\n")
-    said = None if gpus else _first_line(lines)
+    said = _first_line([*rest.split("\n"), *asked.stderr.split("\n")])
     return gpus, {"path": path, "code": asked.returncode, "said": said}, cuda
 
 
 def find_smi(root: Path) -> Path | None:
     """nvidia-smi of the host whose files lie under `root`; for "/" the one in PATH comes first."""
     if root == Path("/") and (found := shutil.which("nvidia-smi")):
-        return Path(found)
+        return Path(os.path.abspath(found))
     for folder in _FOLDERS:
         program = root / folder / "nvidia-smi"
         if program.is_file() and os.access(program, os.X_OK):
@@ -67,7 +72,7 @@ def _gpu(gpu: ElementTree.Element, driver: str | None) -> Facts:
     link = "pci/pci_gpu_link_info"
     return {
         "name": _text(gpu, "product_name"),
-        "memory_bytes": _bytes(_text(gpu, "fb_memory_usage/total")),
+        "memory_bytes": _memory(gpu),
         "uuid": _text(gpu, "uuid"),
         "driver": driver,
         "address": _address(_text(gpu, "pci/pci_bus_id") or gpu.get("id")),
@@ -84,8 +89,15 @@ def _gpu(gpu: ElementTree.Element, driver: str | None) -> Facts:
             "width": _number(_text(gpu, f"{link}/link_widths/current_link_width")),
             "width_max": _number(_text(gpu, f"{link}/link_widths/max_link_width")),
         },
+        "fabric": _text(gpu, "fabric/state"),
         "clock_reasons": _clock_reasons(gpu),
     }
+
+
+def _memory(gpu: ElementTree.Element) -> int | None:
+    """The card's memory; of a card in slices (MIG) the largest slice's, for a program gets one slice."""
+    slices = [_bytes(_text(part, "fb_memory_usage/total")) for part in gpu.iterfind("mig_devices/mig_device")]
+    return max((size for size in slices if size), default=_bytes(_text(gpu, "fb_memory_usage/total")))
 
 
 def _clock_reasons(gpu: ElementTree.Element) -> list[str]:

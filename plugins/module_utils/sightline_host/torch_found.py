@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .reading import Facts, inside, matching, text_of
+from .reading import Facts, inside, link_target, matching, text_of
 
 # Where images of rental houses, conda and people put environments.
 _PREFIXES = (
@@ -63,7 +63,9 @@ def _describe(root: Path, prefix: Path, packages: Path, version: str) -> Facts:
     return {
         "prefix": inside(root, prefix),
         "python": inside(root, interpreter) if interpreter else None,
-        "python_version": _python_version(prefix, python),
+        "python_version": _python_version(
+            prefix, link_target(root, interpreter).name if interpreter and python == "python3" else python
+        ),
         "kind": kind,
         "packages": inside(root, packages),
         "version": version,
