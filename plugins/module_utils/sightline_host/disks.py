@@ -37,7 +37,7 @@ def read_disks(root: Path) -> list[Facts]:
             continue
         try:
             inside = root / path.lstrip("/")
-            if not inside.is_dir():
+            if not os.path.isdir(inside):
                 continue
             room = os.statvfs(inside)
         except OSError:

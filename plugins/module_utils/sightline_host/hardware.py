@@ -16,7 +16,7 @@ from .surroundings import read_surroundings
 def read_hardware(root: str = "/") -> Facts:
     """Facts about the machine whose files lie under `root` ("/" but in tests). Sizes are bytes."""
     # What runs and not what is installed: images for containers bring systemd's programs along.
-    init = "systemd" if (Path(root) / "run/systemd/system").is_dir() else "supervised"
+    init = "systemd" if os.path.isdir(Path(root) / "run/systemd/system") else "supervised"
     return {
         "arch": platform.machine(),
         "kernel": platform.release(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -15,10 +16,10 @@ def read_kernel_modules(root: Path, kernel: str, container: object) -> Facts:
     """`ours`: whether this system loads its kernel's modules itself, which no container does."""
     return {
         "ours": container is None,
-        "headers": (root / "lib/modules" / kernel / "build").exists(),
+        "headers": os.path.exists(root / "lib/modules" / kernel / "build"),
         "dkms": read_dkms(root),
         "nouveau": {
-            "loaded": (root / "sys/module/nouveau").is_dir(),
+            "loaded": os.path.isdir(root / "sys/module/nouveau"),
             "blacklisted": nouveau_is_blacklisted(root),
         },
         "secure_boot": read_secure_boot(root, container),
@@ -34,10 +35,10 @@ def read_secure_boot(root: Path, container: object) -> bool | None:
     content = bytes_of(root / _SECURE_BOOT)
     if len(content) > _ATTRIBUTE_BYTES:
         return content[-1] == 1
-    if (root / "sys/firmware/efi").is_dir() or container is not None:
+    if os.path.isdir(root / "sys/firmware/efi") or container is not None:
         return None
     # A machine that did not start by EFI has no Secure Boot.
-    return False if (root / "sys").is_dir() else None
+    return False if os.path.isdir(root / "sys") else None
 
 
 def nouveau_is_blacklisted(root: Path) -> bool:
@@ -62,7 +63,7 @@ def read_dkms(root: Path) -> list[Facts]:
     """NVIDIA's modules that DKMS knows: name, version, and the kernels that it has built them for."""
     found: list[Facts] = []
     for version in matching(root, "var/lib/dkms/nvidia*/[0-9]*"):
-        if version.is_dir():
+        if os.path.isdir(version):
             built = matching(version, "*/*/module/*.ko*")
             kernels = sorted({file.parents[2].name for file in built})
             found.append({"name": version.parent.name, "version": version.name, "kernels": kernels})

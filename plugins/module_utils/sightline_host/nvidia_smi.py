@@ -57,7 +57,7 @@ def find_smi(root: Path) -> Path | None:
         return Path(os.path.abspath(found))
     for folder in _FOLDERS:
         program = root / folder / "nvidia-smi"
-        if program.is_file() and os.access(program, os.X_OK):
+        if os.path.isfile(program) and os.access(program, os.X_OK):
             return program
     return None
 

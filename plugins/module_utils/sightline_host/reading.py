@@ -1,4 +1,7 @@
-"""Reads below a root folder ("/" but in tests) that don't mind a file that is missing or may not be read."""
+"""Reads below a root folder ("/" but in tests) that don't mind a file that is missing or may not be read.
+
+Beside them use os.path's exists, isfile and isdir: those of Path raise where a folder may not be entered.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def read_container(root: Path) -> str | None:
     for entry in environment:
         if entry.startswith(b"container=") and len(entry) > 10:
             return entry[10:].decode(errors="replace")
-    if (root / "run/.containerenv").exists():
+    if os.path.exists(root / "run/.containerenv"):
         return "podman"
     groups = text_of(root / "proc/1/cgroup")
     if found := re.search(r"kubepods|docker|lxc|libpod", groups):
@@ -52,7 +53,7 @@ def read_container(root: Path) -> str | None:
     mounts = [line.split() for line in text_of(root / "proc/self/mounts").splitlines()]
     layered = any(fields[1:3] == ["/", "overlay"] for fields in mounts)
     # Docker's mark alone also lies in machines that were unpacked from an image.
-    if layered and (root / ".dockerenv").exists():
+    if layered and os.path.exists(root / ".dockerenv"):
         return "docker"
     return "unknown" if layered else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,15 +22,15 @@ def read_cuda(root: Path) -> list[Facts]:
     """Toolkits by NVIDIA's folders, and the distribution's nvcc; `version` None where it doesn't say."""
     found: list[Facts] = []
     for folder in [*matching(root, "usr/local/cuda-*"), root / "usr/local/cuda"]:
-        if not folder.is_dir() or (folder.name == "cuda" and folder.is_symlink() and found):
+        if not os.path.isdir(folder) or (folder.name == "cuda" and os.path.islink(folder) and found):
             continue
         nvcc = folder / "bin/nvcc"
-        version = _stated_version(folder) or (_nvcc_version(nvcc) if nvcc.is_file() else None)
-        if version or nvcc.is_file():
+        version = _stated_version(folder) or (_nvcc_version(nvcc) if os.path.isfile(nvcc) else None)
+        if version or os.path.isfile(nvcc):
             path = inside(root, folder)
-            found.append({"path": path, "version": version, "nvcc": nvcc.is_file()})
+            found.append({"path": path, "version": version, "nvcc": os.path.isfile(nvcc)})
     system = root / "usr/bin/nvcc"
-    if system.is_file():
+    if os.path.isfile(system):
         found.append({"path": inside(root, system), "version": _nvcc_version(system), "nvcc": True})
     return found
 
@@ -66,7 +67,7 @@ def read_cudnn(root: Path) -> list[Facts]:
         for name in matching(folder, "libcudnn.so.*"):
             file = link_target(root, name)
             version = re.fullmatch(r"libcudnn\.so\.(\d[\d.]*)", file.name)
-            if version and file.is_file():
+            if version and os.path.isfile(file):
                 found[str(file)] = {"path": inside(root, file), "version": version[1]}
     return [found[path] for path in sorted(found)]
 
@@ -87,5 +88,5 @@ def loader_folders(root: Path) -> list[Path]:
         "usr/local/cuda*/lib64",
         *named,
     ]
-    folders = [folder for pattern in patterns for folder in matching(root, pattern) if folder.is_dir()]
+    folders = [folder for pattern in patterns for folder in matching(root, pattern) if os.path.isdir(folder)]
     return list(dict.fromkeys(folders))

@@ -5,6 +5,7 @@ Rented images come with gigabytes of it; whether they can be used is the plan's 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,7 +43,7 @@ def read_torch(root: Path, more: Iterable[str] = ()) -> list[Facts]:
 def torch_version(packages: Path) -> str | None:
     """torch's version as its metadata folder names it, else as its version file says."""
     for info in [*matching(packages, "torch-*.dist-info"), *matching(packages, "torch-*.egg-info")]:
-        if (info / "METADATA").is_file() or (info / "PKG-INFO").is_file():
+        if os.path.isfile(info / "METADATA") or os.path.isfile(info / "PKG-INFO"):
             return re.sub(r"^torch-|(?:-py3[.\d]*)?\.(?:dist|egg)-info$", "", info.name)
     return _assigned(text_of(packages / "torch/version.py"), "__version__")
 
@@ -50,15 +51,15 @@ def torch_version(packages: Path) -> str | None:
 def _describe(root: Path, prefix: Path, packages: Path, version: str) -> Facts:
     python = packages.parent.name
     interpreter = next(
-        (path for path in (prefix / f"bin/{python}", prefix / "bin/python3") if path.exists()), None
+        (path for path in (prefix / f"bin/{python}", prefix / "bin/python3") if os.path.exists(path)), None
     )
     if interpreter is None and prefix == root / "usr/local":
         # Debian's Python looks into /usr/local too.
-        interpreter = next((path for path in (root / f"usr/bin/{python}",) if path.exists()), None)
+        interpreter = next((path for path in (root / f"usr/bin/{python}",) if os.path.exists(path)), None)
     kind = "system"
-    if (prefix / "pyvenv.cfg").is_file():
+    if os.path.isfile(prefix / "pyvenv.cfg"):
         kind = "venv"
-    elif (prefix / "conda-meta").is_dir():
+    elif os.path.isdir(prefix / "conda-meta"):
         kind = "conda"
     return {
         "prefix": inside(root, prefix),
