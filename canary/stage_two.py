@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def make_batch(
         keep += [asked or not pool.scenes[row].text for row in sequence.pictures]
     placed.sort(key=lambda one: len(one[0].ids))
     cuts = [len(placed) * part // 4 for part in range(5)] if len(placed) > 4 else [0, len(placed)]
-    groups = [_group(placed[a:b], filler) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    groups = [_group(placed[a:b], filler) for a, b in pairwise(cuts)]
     pixels, scenes = pool.pixels[np.array(rows, dtype=np.int64)], [pool.scenes[row] for row in rows]
     if not varied:
         pictures = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
@@ -160,7 +161,7 @@ def batch_loss(
 def accuracy(
     model: Canary, tokenizer: Tokenizer, pool: Pool, questions: int, seed: int = 0
 ) -> dict[str, float]:
-    """Percentage of first answers about held-out pictures that greedy decoding would give exactly, by task."""
+    """Percentage of first answers about held-out pictures that greedy decoding gives exactly, by task."""
     rng = np.random.default_rng([seed, 2])
     chooser = Chooser(pool.scenes, range(len(pool.scenes) - HELD_OUT, len(pool.scenes)))
     encoder, filler = Encoder(tokenizer), token_id(tokenizer, END_OF_TEXT)

@@ -35,7 +35,7 @@ class Schedule:
 
     pictures: int = 110_000
     stage_one: int = 7_000
-    stage_two: int = 2_000
+    stage_two: int = 1_600
     batch: int = 64
     sequences: int = 44
     processes: int = 2

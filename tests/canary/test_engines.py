@@ -15,8 +15,6 @@ from canary.draw import Canvas, draw
 from canary.evaluate import user
 from canary.export_gguf import export_pair, gguf_name, paired
 
-pytestmark = pytest.mark.trained_canary
-
 HERE = Path(__file__).parent
 QUESTIONS = {
     "shape": ("What colour is the shape? Answer with one word.", "colour"),

@@ -18,8 +18,6 @@ from canary.export_hf import load_hub_state
 from canary.model import Canary
 from canary.prepare import to_pixels
 
-pytestmark = pytest.mark.trained_canary
-
 MAIN = [
     "colour",
     "shape",
