@@ -45,6 +45,9 @@ def main(words: Sequence[str]) -> int:
     except LabError as problem:
         print(f"lab: {problem}", file=sys.stderr)
         return 1
+    except PermissionError as problem:
+        print(f"lab: {problem}; what root started, root looks after", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

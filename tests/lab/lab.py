@@ -74,7 +74,7 @@ def up(place: Place, wishes: Sequence[Wish]) -> list[Record]:
 
 def down(place: Place, names: Sequence[str] = ()) -> list[str]:
     """Stop these hosts (all, without names) and sweep; the names of those stopped. Raises LabError."""
-    if not place.folder.exists():
+    if not place.folder.exists() and not cgroups.names_below(place.group):
         return []
     with place.locked():
         running = place.records()

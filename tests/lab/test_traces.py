@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,15 @@ def test_a_host_whose_keeper_was_killed_is_swept_too(other_lab: Lab) -> None:
     before = Traces.read(other_lab.place)
     _kill(other_lab.up("debian12").record.keeper.pid)
     assert cgroups.members(f"{other_lab.place.group}/debian12"), "the host itself still runs"
+    other_lab.down()
+    assert Traces.read(other_lab.place).more_than(before) == []
+
+
+def test_hosts_whose_folder_was_deleted_are_swept_too(other_lab: Lab) -> None:
+    before = Traces.read(other_lab.place)
+    other_lab.up("debian12")
+    shutil.rmtree(other_lab.place.folder)
+    assert Traces.read(other_lab.place).more_than(before)
     other_lab.down()
     assert Traces.read(other_lab.place).more_than(before) == []
 
