@@ -20,7 +20,18 @@ options:
       name: {description: Short name., type: str, required: true}
       text: {description: The lock file's text., type: str, required: true}
       no_deps: {description: Install without dependencies., type: bool, default: false}
-      indexes: {description: Package indexes to try in order; an empty string is pip's configured one., type: list, elements: str, default: [""]}
+      indexes:
+        description: Sources to try in order. An index, or C(find-links:) and a folder or page of wheels; an empty string is what pip is configured for.
+        type: list
+        elements: str
+        default: [""]
+  base:
+    description: A Python with PyTorch to stand on. What it has at the locks' versions is used, and only the rest is installed.
+    type: dict
+    suboptions:
+      packages: {description: The folder that torch lies in., type: path, required: true}
+      kind: {description: What it is., type: str, choices: [system, venv, conda], required: true}
+      torch: {description: torch's version there., type: str, required: true}
   cache: {description: pip's cache folder., type: path}
   progress_file: {description: Where to write a line for each step., type: path}
 author: Sightline
@@ -42,6 +53,7 @@ locks: {description: The locks that were, or would be, installed., type: list, r
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.adopted import AdoptedBase, AdoptionProblem
 from ansible.module_utils.sightline_host.environment import EnvironmentProblem, Lock, build, missing_locks
 from ansible.module_utils.sightline_host.progress import teller
 
@@ -53,11 +65,17 @@ def main() -> None:
         "no_deps": {"type": "bool", "default": False},
         "indexes": {"type": "list", "elements": "str", "default": [""]},
     }
+    base_options = {
+        "packages": {"type": "path", "required": True},
+        "kind": {"type": "str", "choices": ["system", "venv", "conda"], "required": True},
+        "torch": {"type": "str", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "interpreter": {"type": "path", "required": True},
             "locks": {"type": "list", "elements": "dict", "required": True, "options": lock_options},
+            "base": {"type": "dict", "options": base_options},
             "cache": {"type": "path"},
             "progress_file": {"type": "path"},
         },
@@ -68,14 +86,15 @@ def main() -> None:
     locks = [
         Lock(lock["name"], lock["text"], lock["no_deps"], tuple(lock["indexes"])) for lock in wanted["locks"]
     ]
-    todo = missing_locks(path, locks)
+    base = AdoptedBase(**wanted["base"]) if wanted["base"] else None
+    todo = missing_locks(path, locks, base)
     names = [lock.name for lock in (locks if todo is None else todo)]
     if not names or module.check_mode:
         module.exit_json(changed=bool(names), locks=names)
     with teller(wanted["progress_file"]) as say:
         try:
-            build(path, wanted["interpreter"], locks, say, wanted["cache"])
-        except (EnvironmentProblem, OSError) as problem:
+            build(path, wanted["interpreter"], locks, say, wanted["cache"], base)
+        except (AdoptionProblem, EnvironmentProblem, OSError) as problem:
             module.fail_json(msg=str(problem))
     module.exit_json(changed=True, locks=names)
 

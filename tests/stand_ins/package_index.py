@@ -6,6 +6,7 @@ import base64
 import hashlib
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 
 class PackageIndex:
@@ -23,9 +24,9 @@ class PackageIndex:
         """Make a wheel with one module that knows its version; returns its line of a lock file."""
         page = self.folder / name
         page.mkdir(exist_ok=True)
-        wheel = page / f"{name}-{version}-py3-none-any.whl"
-        _write_wheel(wheel, name, version, needs)
-        links = [f'<a href="{file.name}">{file.name}</a>' for file in sorted(page.glob("*.whl"))]
+        wheel = page / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        _write_wheel(wheel, name.replace("-", "_"), version, needs)
+        links = [f'<a href="{quote(file.name)}">{file.name}</a>' for file in sorted(page.glob("*.whl"))]
         (page / "index.html").write_text(f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>\n")
         return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 

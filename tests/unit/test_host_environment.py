@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,12 @@ import pytest
 from sightline_host.environment import (
     EnvironmentProblem,
     Lock,
-    Progress,
-    _reason,
     build,
     main,
     missing_locks,
     read_stamp,
 )
+from sightline_host.pip_output import Progress, reason
 
 from tests.stand_ins.package_index import PackageIndex
 
@@ -152,6 +152,43 @@ def test_the_second_index_is_tried_when_the_first_lacks_the_package(
     assert version_in(path, "alpha") == "1.0"
 
 
+def test_a_folder_of_wheels_is_a_source_too(tmp_path: Path, index: PackageIndex, quick_python: str) -> None:
+    """As on a machine without a network. What pip is configured for is not asked then."""
+    text = index.add("alpha", "1.0")
+    folder = tmp_path / "wheels"
+    shutil.copytree(index.folder / "alpha", folder)
+    shutil.rmtree(index.folder)
+    lock = Lock("demo", text, indexes=(f"find-links:{tmp_path}/none", f"find-links:{folder}"))
+
+    assert build(tmp_path / "env", quick_python, [lock], quiet) is True
+    assert version_in(tmp_path / "env", "alpha") == "1.0"
+
+    missing = Lock("other", "beta==1.0 --hash=sha256:" + "0" * 64, indexes=(f"find-links:{folder}",))
+    with pytest.raises(EnvironmentProblem, match=f"{folder} has no beta==1.0"):
+        build(tmp_path / "other", quick_python, [missing], quiet)
+
+
+def test_wheels_are_unpacked_beside_the_environment_and_nothing_of_it_stays(
+    tmp_path: Path, index: PackageIndex, quick_python: str
+) -> None:
+    """/tmp may be small; and what a killed build left there goes with the next."""
+    lock = Lock("demo", index.add("alpha", "1.0"))
+    path = tmp_path / "env" / "demo"
+    (tmp_path / "env/.demo.pip-killed").mkdir(parents=True)
+    seen: list[str] = []
+
+    def spy(line: str) -> None:
+        if "alpha" in line:
+            variables = Path(f"/proc/{_pip_of(os.getpid())}/environ").read_text().split("\0")
+            seen.extend(entry for entry in variables if entry.startswith("TMPDIR="))
+
+    build(path, quick_python, [lock], spy)
+
+    assert len(seen) == 1
+    assert seen[0].startswith(f"TMPDIR={tmp_path}/env/.demo.pip-")
+    assert [entry.name for entry in path.parent.iterdir()] == ["demo"]
+
+
 def test_when_every_index_fails_each_is_reported(
     tmp_path: Path, index: PackageIndex, quick_python: str
 ) -> None:
@@ -278,7 +315,7 @@ def test_a_python_that_cannot_make_environments_names_the_package(tmp_path: Path
 )
 def test_progress_names_the_package(line: str, package: str) -> None:
     said: list[str] = []
-    progress = Progress(Lock("engine", "torch==2.13.0\nnumpy==2.4.0\n"), said.append)
+    progress = Progress("engine", 2, said.append)
 
     assert progress.read(line) is False
     assert said == [f"engine 1/2: {package}"]
@@ -286,7 +323,7 @@ def test_progress_names_the_package(line: str, package: str) -> None:
 
 def test_progress_counts_each_tenth_of_a_long_download_once() -> None:
     said: list[str] = []
-    progress = Progress(Lock("engine", "torch==2.13.0\nsmall==1.0\n"), said.append)
+    progress = Progress("engine", 2, said.append)
     progress.read("Collecting torch==2.13.0")
     for done in (0, 19_999_999, 20_000_000, 25_000_000, 200_000_000):
         assert progress.read(f"Progress {done} of 200000000") is True
@@ -310,7 +347,7 @@ def test_a_lock_counts_its_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "reason"),
+    ("output", "words"),
     [
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "scripts/lock"),
@@ -321,8 +358,8 @@ def test_a_lock_counts_its_packages() -> None:
         ("", "no output"),
     ],
 )  # fmt: skip
-def test_reasons_are_told_apart(output: str, reason: str) -> None:
-    assert reason in _reason(output, "http://x")
+def test_reasons_are_told_apart(output: str, words: str) -> None:
+    assert words in reason(output, "http://x")
 
 
 def test_as_a_script_it_builds_and_reports(

@@ -1,6 +1,6 @@
 """A Python environment built from hash-locked files, and the stamp that says which.
 
-Standard library only: it runs on hosts inside an Ansible module, and as a plain script on a machine where
+Standard library only: it runs on hosts inside an Ansible module, and as a program on a machine where
 nothing is installed yet (scripts/environment). An environment without a stamp is a half-built one and is
 built anew; a stamped one whose locks are the wanted ones costs one file read.
 """
@@ -15,21 +15,29 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from .pip_output import LINKS, Progress, Say, reason, tail
 
 STAMP = ".sightline.json"
 CONFIGURED = ""
 """The index source that pip's own configuration names."""
 
-UNREACHABLE = (
-    "NewConnectionError|ConnectionError|Failed to establish|Name or service not known|name resolution|"
-    "Network is unreachable|Connection refused|timed out|ProxyError|SSLError|CERTIFICATE_VERIFY_FAILED"
-)
 
-Say = Callable[[str], None]
+class Base(Protocol):
+    """A Python whose packages an environment uses (adopted.py)."""
+
+    @property
+    def described(self) -> Mapping[str, str]: ...
+    @property
+    def brought(self) -> Mapping[str, str]: ...
+    def create(self, path: Path, interpreter: str) -> subprocess.CompletedProcess[str]: ...
+    def rest(self, path: Path, text: str) -> str: ...
 
 
 class EnvironmentProblem(Exception):
@@ -40,7 +48,8 @@ class EnvironmentProblem(Exception):
 class Lock:
     """A requirements file in which every package has an exact version and hashes.
 
-    `indexes` are tried in order until one has the packages: a URL, or `CONFIGURED` for pip's own.
+    `indexes` are tried in order until one has the packages: a URL, `LINKS` and a folder or URL, or
+    `CONFIGURED` for pip's own.
     """
 
     name: str
@@ -58,7 +67,10 @@ class Lock:
 
 
 def read_stamp(path: Path) -> dict[str, object]:
-    """What was installed into `path`: {"python": "3.11.7", "locks": {name: sha256}}; {} if not whole."""
+    """What was installed into `path`: {"python": "3.11.7", "locks": {name: sha256}}; {} if not whole.
+
+    One that stands on another Python also has what that is ("adopted") and what it uses of it ("brought").
+    """
     try:
         stamp = json.loads((path / STAMP).read_text())
     except (OSError, ValueError):
@@ -66,32 +78,42 @@ def read_stamp(path: Path) -> dict[str, object]:
     return stamp if isinstance(stamp, dict) and os.access(path / "bin" / "python", os.X_OK) else {}
 
 
-def missing_locks(path: Path, locks: Sequence[Lock]) -> list[Lock] | None:
+def missing_locks(path: Path, locks: Sequence[Lock], base: Base | None = None) -> list[Lock] | None:
     """The locks that `path` still needs ([] when it is complete), or None when it must be built anew."""
     stamp = read_stamp(path)
     installed = stamp.get("locks")
-    if not isinstance(installed, dict):
+    if not isinstance(installed, dict) or stamp.get("adopted") != (base.described if base else None):
         return None
     if any(lock.name in installed and installed[lock.name] != lock.sha256 for lock in locks):
         return None
     return [lock for lock in locks if lock.name not in installed]
 
 
-def build(path: Path, interpreter: str, locks: Sequence[Lock], say: Say, cache: str | None = None) -> bool:
+def build(
+    path: Path,
+    interpreter: str,
+    locks: Sequence[Lock],
+    say: Say,
+    cache: str | None = None,
+    base: Base | None = None,
+) -> bool:
     """Make `path` an environment of `interpreter` with `locks` installed; True when anything changed.
+
+    With a `base` only what that does not bring is installed.
 
     Raises EnvironmentProblem; what was half-built is removed, an environment that was whole before is kept.
     """
-    todo = missing_locks(path, locks)
+    todo = missing_locks(path, locks, base)
     if todo == []:
         return False
     fresh = todo is None
     with _replacing(path) if fresh else nullcontext():
         if fresh:
-            _create(path, interpreter, say)
+            _create(path, interpreter, say, base)
         for lock in locks if todo is None else todo:
-            _install(path, lock, say, cache)
-            _stamp(path, lock)
+            text = base.rest(path, lock.text) if base else lock.text
+            _install(path, lock, text, say, cache)
+            _stamp(path, lock, base)
     return True
 
 
@@ -104,7 +126,8 @@ def _replacing(path: Path) -> Iterator[None]:
         if path.exists():
             path.rename(aside)
     # Otherwise a build was killed half-way: `aside` is still the last whole environment.
-    shutil.rmtree(path, ignore_errors=True)
+    for left in [path, *path.parent.glob(f"{_scratch(path)}*")]:
+        shutil.rmtree(left, ignore_errors=True)
     try:
         yield
     except BaseException:
@@ -116,18 +139,21 @@ def _replacing(path: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _create(path: Path, interpreter: str, say: Say) -> None:
+def _create(path: Path, interpreter: str, say: Say, base: Base | None) -> None:
     say(f"creating {path} with {interpreter}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([interpreter, "-m", "venv", str(path)], capture_output=True, text=True)
+    if base:
+        made = base.create(path, interpreter)
+    else:
+        made = subprocess.run([interpreter, "-m", "venv", str(path)], capture_output=True, text=True)
     if made.returncode != 0:
         raise EnvironmentProblem(
-            f"{interpreter} -m venv {path} failed: {_tail(made.stdout + made.stderr)}. "
+            f"{interpreter} -m venv {path} failed: {tail(made.stdout + made.stderr)}. "
             "On Debian and Ubuntu install the package python3-venv (or python3.X-venv) and run this again."
         )
 
 
-def _stamp(path: Path, lock: Lock) -> None:
+def _stamp(path: Path, lock: Lock, base: Base | None) -> None:
     stamp = read_stamp(path)
     if not stamp:
         version = subprocess.run(
@@ -138,14 +164,21 @@ def _stamp(path: Path, lock: Lock) -> None:
     locks = stamp["locks"]
     assert isinstance(locks, dict)
     locks[lock.name] = lock.sha256
+    if base:
+        brought = stamp.get("brought")
+        stamp["adopted"] = dict(base.described)
+        stamp["brought"] = {**(brought if isinstance(brought, dict) else {}), **base.brought}
     beside = path / (STAMP + ".new")
     beside.write_text(json.dumps(stamp, indent=1, sort_keys=True) + "\n")
     beside.replace(path / STAMP)
 
 
-def _install(path: Path, lock: Lock, say: Say, cache: str | None) -> None:
+def _install(path: Path, lock: Lock, text: str, say: Say, cache: str | None) -> None:
+    if lock.count and not text.strip():
+        say(f"{lock.name}: all of it is there already")
+        return
     requirements = path / f"{lock.name}.lock.txt"
-    requirements.write_text(lock.text)
+    requirements.write_text(text)
     command = [
         str(path / "bin/python"), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
         "--require-hashes", "--only-binary", ":all:", "--requirement", str(requirements),
@@ -156,21 +189,32 @@ def _install(path: Path, lock: Lock, say: Say, cache: str | None) -> None:
         command.append("--no-deps")
     failures = []
     for index in lock.indexes:
-        source = ["--index-url", index] if index else []
-        output, code = _run_pip([*command, *source], lock, say, cache)
+        with tempfile.TemporaryDirectory(prefix=_scratch(path), dir=path.parent) as scratch:
+            output, code = _run_pip([*command, *_source(index)], Lock(lock.name, text), say, cache, scratch)
         if code == 0:
             return
-        failures.append(_reason(output, index))
+        failures.append(reason(output, index))
     raise EnvironmentProblem(f"installing {lock.name} into {path} failed: " + "; then ".join(failures))
 
 
-def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None) -> tuple[str, int]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def _scratch(path: Path) -> str:
+    return f".{path.name}.pip-"
+
+
+def _source(index: str) -> list[str]:
+    if index.startswith(LINKS):
+        return ["--no-index", "--find-links", index.removeprefix(LINKS)]
+    return ["--index-url", index] if index else []
+
+
+def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None, scratch: str) -> tuple[str, int]:
+    # Wheels of gigabytes are unpacked from there: /tmp may be small, or memory.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "TMPDIR": scratch}
     environment.pop("PYTHONPATH", None)
     if cache:
         environment.setdefault("PIP_CACHE_DIR", cache)
     lines: list[str] = []
-    progress = Progress(lock, say)
+    progress = Progress(lock.name, lock.count, say)
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -184,57 +228,6 @@ def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None) -> tup
             if not progress.read(line.strip()):
                 lines.append(line.rstrip())
     return "\n".join(lines[-60:]), pip.returncode
-
-
-class Progress:
-    """Turns pip's output into short lines: which package of how many, and how far a long download is."""
-
-    def __init__(self, lock: Lock, say: Say) -> None:
-        self.lock, self.say = lock, say
-        self.package, self.seen, self.tenth = "", 0, 0
-
-    def read(self, line: str) -> bool:
-        """Take one line of pip's output; True when it was nothing but a progress figure."""
-        if match := re.match(r"Progress (\d+) of (\d+)$", line):
-            done, total = int(match[1]), int(match[2])
-            tenth = 10 * done // total if total else 0
-            if total > 20_000_000 and tenth > self.tenth:
-                self.tenth = tenth
-                self.say(f"{self.package}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-            return True
-        if match := re.match(
-            r"(?:Collecting |Processing \S*/)([A-Za-z0-9][\w.]*(?:-[A-Za-z_][\w.]*)*)", line
-        ):
-            self.package, self.tenth = match[1], 0
-            self.seen += 1
-            self.say(f"{self.lock.name} {self.seen}/{self.lock.count}: {self.package}")
-        elif line.startswith("Installing collected packages"):
-            self.say(f"{self.lock.name}: unpacking {self.seen} packages")
-        return False
-
-
-def _reason(output: str, index: str) -> str:
-    where = f"index {index}" if index else "pip's configured index"
-    if "DO NOT MATCH THE HASHES" in output or "hash mismatch" in output.lower():
-        return (
-            f"{where} gave a file that is not the one in the lock file; it was not installed. "
-            "Use another index (PIP_INDEX_URL), or rewrite the lock (scripts/lock) if you trust the new file"
-        )
-    if "No space left on device" in output:
-        return f"the disk is full while installing from {where}: free some space and run this again"
-    if match := re.search(UNREACHABLE, output):
-        return f"{where} cannot be reached ({match[0]}): check network, proxy variables and PIP_INDEX_URL"
-    if match := re.search(r"No matching distribution found for (\S+)", output):
-        # pip without retries (PIP_RETRIES=0) does not say that an index is down: it has "no versions" then.
-        silent = ", or did not answer" if "from versions: none" in output else ""
-        return f"{where} has no {match[1]} for this Python and machine{silent}"
-    return f"{where}: {_tail(output)}"
-
-
-def _tail(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return " / ".join((errors or lines)[-3:]) or "no output"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
