@@ -41,6 +41,7 @@ from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
 from ansible.module_utils.sightline_host.state import (
     default_candidates,
+    makes_environments,
     read_installed,
     read_pythons,
     read_root,
@@ -67,6 +68,8 @@ def main() -> None:
     host["python"] = pythons
     prefixes = [str(Path(str(python["path"])).parent.parent) for python in pythons]
     host.update(read_gpu_host(platform.release(), prefixes=prefixes))
+    for found in host["torch"]:
+        found["venv"] = bool(found["python"]) and makes_environments(found["python"])
     host["root"] = read_root(root)
     host["port"] = read_port(wanted["port"], root)
     if host["port"]["state"] == "taken":

@@ -19,6 +19,7 @@ from sightline_host.root import make_root
 from sightline_host.secret import ensure_secret
 from sightline_host.state import (
     default_candidates,
+    makes_environments,
     read_folder,
     read_installed,
     read_key,
@@ -220,6 +221,10 @@ def test_the_pythons_are_listed_once_each_with_what_they_can_do(tmp_path: Path) 
         {"path": "/usr/bin/python3.12", "version": "3.12.3", "venv": False},
     ]
     assert sys.executable in default_candidates()
+    assert [makes_environments(path) for path in (sys.executable, str(no_venv), str(wrong_format))] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert not makes_environments(str(tmp_path / "missing"))
 
 
 def test_a_service_under_supervisord(root: Path) -> None:

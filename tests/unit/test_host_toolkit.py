@@ -109,6 +109,7 @@ def test_a_venv_of_a_rented_image(tmp_path: Path) -> None:
         tmp_path,
         {
             f"{packages}/nvidia_cudnn_cu12-9.1.0.70.dist-info/METADATA": "",
+            f"{packages}/nvidia_cublas_cu12-12.4.5.8.dist-info/METADATA": "",
             "venv/main/pyvenv.cfg": "home = /usr/bin\nversion = 3.12.3\n",
             "venv/main/bin/python3.12": "",
         },
@@ -124,6 +125,7 @@ def test_a_venv_of_a_rented_image(tmp_path: Path) -> None:
             "version": "2.5.1+cu124",
             "cuda": "12.4",
             "cudnn": {"version": "9.1.0.70", "from": "wheel"},
+            "libraries": {"nvidia-cublas-cu12": "12.4.5.8", "nvidia-cudnn-cu12": "9.1.0.70"},
         }
     ]
 
@@ -142,6 +144,7 @@ def test_conda_with_its_own_cudnn(tmp_path: Path) -> None:
     assert environment["kind"] == "conda"
     assert environment["python_version"] == "3.12.2"
     assert environment["cudnn"] == {"version": "9.1.0", "from": "conda"}
+    assert environment["libraries"] == {}
 
 
 def test_a_system_python_and_a_cpu_build(tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def read_pythons(candidates: Sequence[str]) -> list[Facts]:
     return found
 
 
+def makes_environments(python: str) -> bool:
+    """Whether this interpreter has what `python -m venv` needs: Debian packs it apart."""
+    try:
+        asked = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
 def read_root(path: str) -> Facts:
     """The root folder and the room on its file system, seen from the nearest folder above that exists.
 

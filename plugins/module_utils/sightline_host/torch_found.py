@@ -27,7 +27,8 @@ def read_torch(root: Path, more: Iterable[str] = ()) -> list[Facts]:
 
     Each is {"prefix", "python": its interpreter's path or None, "python_version": "3.12" (longer where a
     file says so), "kind": system|venv|conda, "packages": the folder, "version": torch's ("2.5.1+cu124"),
-    "cuda": "12.4" or None for a CPU build, "cudnn": {"version", "from": wheel|conda|bundled} or None}.
+    "cuda": "12.4" or None for a CPU build, "cudnn": {"version", "from": wheel|conda|bundled} or None,
+    "libraries": NVIDIA's wheels beside it ({"nvidia-cublas-cu12": "12.4.5.8"})}.
     """
     prefixes = [folder for pattern in _PREFIXES for folder in matching(root, pattern)]
     prefixes += [root / prefix.lstrip("/") for prefix in more]
@@ -72,6 +73,7 @@ def _describe(root: Path, prefix: Path, packages: Path, version: str) -> Facts:
         "version": version,
         "cuda": _assigned(text_of(packages / "torch/version.py"), "cuda"),
         "cudnn": read_bundled_cudnn(prefix, packages),
+        "libraries": read_libraries(packages),
     }
 
 
@@ -102,6 +104,12 @@ def read_bundled_cudnn(prefix: Path, packages: Path) -> Facts | None:
         if said := re.fullmatch(r"libcudnn\.so\.(\d[\d.]*)", file.name):
             return {"version": said[1], "from": "bundled"}
     return None
+
+
+def read_libraries(packages: Path) -> dict[str, str]:
+    """NVIDIA's wheels in a folder of packages, by name with their versions."""
+    names = [info.name.removesuffix(".dist-info") for info in matching(packages, "nvidia_*.dist-info")]
+    return {name.replace("_", "-"): version for name, _, version in (name.partition("-") for name in names)}
 
 
 def _assigned(source: str, name: str) -> str | None:
