@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .apt import Apt, AptProblem
 from .openpgp import KeyProblem, armoured, expect
@@ -89,7 +90,7 @@ def further_components(apt: Apt, wanted: Sequence[str]) -> dict[str, bytes]:
         file, _, number = entry.rpartition(":")
         if missing:
             kind = "sources" if file.endswith(".sources") else "list"
-            text = (apt.root / file.lstrip("/")).read_text(errors="replace")
+            text = Path(file).read_text(errors="replace")
             texts.setdefault(kind, []).append(_repeat(kind, text, int(number), missing))
     return {
         f"etc/apt/sources.list.d/sightline-components.{kind}": (

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .apt import LOCK_SECONDS, Apt, AptProblem, Say
 from .apt_sources import Repository, fetch_key, further_components, uris
@@ -47,6 +48,29 @@ class Wanted:
         for path in self.files:
             if "sightline" not in path.rpartition("/")[2] or path.startswith("/"):
                 raise ValueError(f"{path}: a set's files have sightline in their names and no leading slash")
+
+
+def wanted_set(options: Mapping[str, Any]) -> Wanted:
+    """A set from a module's options; those that it does not know are let pass. Raises ValueError."""
+    repositories = []
+    for told in options.get("repositories") or ():
+        known = {key: told[key] for key in ("name", "uri", "key", "fingerprint") if told.get(key)}
+        if len(known) < 4:
+            raise ValueError(f"a repository needs name, uri, key and fingerprint; there is {sorted(told)}")
+        parts = tuple(told.get("components") or ())
+        repositories.append(Repository(**known, suite=told.get("suite") or "/", components=parts))
+    texts = {
+        name: tuple(options.get(name) or ()) for name in ("packages", "components", "hold", "leave_alone")
+    }
+    return Wanted(
+        name=options["name"],
+        fingerprint=options.get("fingerprint") or "",
+        source=options.get("source") or "",
+        repositories=tuple(repositories),
+        files=dict(options.get("files") or {}),
+        least={name: str(version) for name, version in (options.get("least") or {}).items() if version},
+        **texts,
+    )
 
 
 class PackageSet:
