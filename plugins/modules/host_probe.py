@@ -26,7 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, root, port, index, installed.
+  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, root, port, index, installed.
   type: dict
   returned: always
 """
@@ -38,6 +38,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
 from ansible.module_utils.sightline_host.hardware import read_hardware
+from ansible.module_utils.sightline_host.host_sets import read_sets
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
 from ansible.module_utils.sightline_host.state import (
     default_candidates,
@@ -70,6 +71,7 @@ def main() -> None:
     host.update(read_gpu_host(platform.release(), prefixes=prefixes))
     for found in host["torch"]:
         found["venv"] = bool(found["python"]) and makes_environments(found["python"])
+    host["host_sets"] = read_sets()
     host["root"] = read_root(root)
     host["port"] = read_port(wanted["port"], root)
     if host["port"]["state"] == "taken":

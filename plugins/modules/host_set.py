@@ -30,6 +30,14 @@ options:
   components: {description: Further parts to ask of the distribution's own sources., type: list, elements: str, default: []}
   files: {description: "Files to write, path to text. Each has sightline in its name.", type: dict, default: {}}
   hold: {description: Beginnings of names; packages that came with the set and begin so are held., type: list, elements: str, default: []}
+  environment:
+    description: A Python environment that belongs to the set; it has sightline in its folder's name and goes with it.
+    type: dict
+    suboptions:
+      path: {description: The environment's folder., type: path, required: true}
+      interpreter: {description: The Python to build with., type: path, required: true}
+      locks: {description: Lock files in order; see the module python_environment., type: list, elements: dict, required: true}
+      cache: {description: pip's cache folder., type: path}
   lock_seconds: {description: How long another program may keep apt locked., type: int, default: 900}
   progress_file: {description: Where to write a line for each step., type: path}
 author: Sightline
@@ -49,11 +57,13 @@ changes: {description: What was installed or removed., type: list, returned: alw
 left: {description: "What stays after a removal, with the reason.", type: list, returned: always}
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.apt import AptProblem, Say
 from ansible.module_utils.sightline_host.driver_install import unload_driver
+from ansible.module_utils.sightline_host.environment import EnvironmentProblem, Lock, build
 from ansible.module_utils.sightline_host.host_sets import SetsProblem
 from ansible.module_utils.sightline_host.package_removal import remove_sets
 from ansible.module_utils.sightline_host.package_set import PackageSet, wanted_set
@@ -67,6 +77,18 @@ REPOSITORY = {
     "key": {"type": "str", "required": True, "no_log": False},
     "fingerprint": {"type": "str", "required": True},
 }
+LOCK = {
+    "name": {"type": "str", "required": True},
+    "text": {"type": "str", "required": True},
+    "no_deps": {"type": "bool", "default": False},
+    "indexes": {"type": "list", "elements": "str", "default": [""]},
+}
+ENVIRONMENT = {
+    "path": {"type": "path", "required": True},
+    "interpreter": {"type": "path", "required": True},
+    "locks": {"type": "list", "elements": "dict", "required": True, "options": LOCK},
+    "cache": {"type": "path"},
+}
 DRIVER = "driver"
 
 
@@ -76,8 +98,17 @@ def present(wanted: dict[str, Any], dry: bool, say: Say) -> dict[str, Any]:
         work = PackageSet(wanted_set(wanted), say, lock_seconds=wanted["lock_seconds"])
         work.open()
         work.add(wanted["packages"])
+        if environment := wanted["environment"]:
+            locks = [
+                Lock(lock["name"], lock["text"], lock["no_deps"], tuple(lock["indexes"]))
+                for lock in environment["locks"]
+            ]
+            path = Path(environment["path"])
+            work.note_folder(path)
+            build(path, environment["interpreter"], locks, say, environment["cache"])
         work.close()
-    return {"changed": True, "changes": [f"installed {', '.join(wanted['packages'])}"], "left": []}
+    came = [*wanted["packages"], *([wanted["environment"]["path"]] if wanted["environment"] else [])]
+    return {"changed": True, "changes": [f"installed {', '.join(came)}"], "left": []}
 
 
 def absent(wanted: dict[str, Any], dry: bool, say: Say) -> dict[str, Any]:
@@ -102,6 +133,7 @@ def main() -> None:
             "components": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "dict", "default": {}},
             "hold": {"type": "list", "elements": "str", "default": []},
+            "environment": {"type": "dict", "options": ENVIRONMENT},
             "lock_seconds": {"type": "int", "default": 900},
             "progress_file": {"type": "path"},
         },
@@ -113,7 +145,7 @@ def main() -> None:
     with teller(wanted["progress_file"]) as say:
         try:
             result = do(wanted, module.check_mode, say)
-        except (AptProblem, SetsProblem, OSError, ValueError) as problem:
+        except (AptProblem, SetsProblem, EnvironmentProblem, OSError, ValueError) as problem:
             module.fail_json(msg=str(problem))
     module.exit_json(**result)
 

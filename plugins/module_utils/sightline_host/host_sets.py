@@ -31,8 +31,8 @@ class SetsProblem(Exception):
 class HostSet:
     """One set. `packages` came with it (others of `wanted` were there before); `manual` were marked so by it.
 
-    `files` are paths below the root with the sha256 of their content; `etc` is what packages' scripts changed
-    (see etc_changes); `initramfs` says that it has to be made anew afterwards.
+    `files` are paths below the root with the sha256 of their content, `folders` go as a whole; `etc` is what
+    packages' scripts changed (see etc_changes); `initramfs` says that it has to be made anew afterwards.
     """
 
     fingerprint: str = ""
@@ -44,6 +44,7 @@ class HostSet:
     manual: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
     etc: dict[str, object] = field(default_factory=dict)
     initramfs: bool = False
     notes: list[str] = field(default_factory=list)
@@ -128,6 +129,8 @@ def _told(entry: HostSet, found: dict[str, tuple[str, str]], root: Path) -> Fact
         wrong = f"{', '.join(missing)} is not installed any more"
     elif loose := [name for name in entry.held if found.get(name, ("", ""))[0] != "hold"]:
         wrong = f"{', '.join(loose)} is not held any more"
+    elif gone := [path for path in entry.folders if not os.path.isdir(root / path)]:
+        wrong = f"/{gone[0]} is gone"
     elif changed := [path for path, digest in entry.files.items() if digest_of(root / path) != digest]:
         wrong = f"/{changed[0]} was changed or is gone"
     return {

@@ -88,6 +88,8 @@ def _tidy(
             left.append(f"/{path} (changed since)")
         else:
             (root / path).unlink(missing_ok=True)
+    for folder in entry.folders:
+        shutil.rmtree(root / folder, ignore_errors=True)
     refresh(root, entry)
     left += [f"/{path} (changed since)" for path in undo(entry.etc, root)]
     (root / FOLDER / f"{name}.etc.json").unlink(missing_ok=True)

@@ -128,6 +128,13 @@ class PackageSet:
         self._save()
         self.apt.install(packages, self.root / FOLDER / "archives")
 
+    def note_folder(self, path: Path) -> None:
+        """Write down a folder that comes with the set and goes with it. Raises ValueError."""
+        if "sightline" not in path.name:
+            raise ValueError(f"{path}: a set's folder has sightline in its name")
+        self.entry.folders = sorted({*self.entry.folders, str(path).lstrip("/")})
+        self._save()
+
     def drop(self, packages: Iterable[str]) -> None:
         """Remove `packages` again, as far as they came with this set. Raises AptProblem."""
         names = set(packages)
