@@ -65,12 +65,13 @@ class Service:
 @dataclass(frozen=True)
 class Environment:
     """The engine's Python environment on the host and the lock files (on the controller) it was built
-    from.
+    from. `adopted`: the folder of packages of another Python that it stands on.
     """
 
     path: str
     lock_files: tuple[str, ...]
     lock_sha256: str | None = None
+    adopted: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,11 +29,15 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class LockFile:
-    """A lock file of the release: absolute path on the controller, and how to install it."""
+    """A lock file of the release: absolute path on the controller, and how to install it.
+
+    `torch`: it holds PyTorch or what that loads, and the role pytorch installs it.
+    """
 
     name: str
     file: str
     sha256: str
+    torch: bool
     no_deps: bool
     indexes: tuple[str, ...]
 
@@ -61,16 +66,34 @@ class Layout:
         return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class Indexes:
+    """Where packages come from, in order: URLs, `find-links:FOLDER`, or "" for what pip is configured for.
+
+    `torch` are asked before the others for PyTorch and CUDA's libraries, and PyTorch's own index after them.
+    """
+
+    packages: tuple[str, ...] = (CONFIGURED_INDEX,)
+    torch: tuple[str, ...] = ()
+
+
 def lay_out(
-    root: str, model: Mapping[str, Any], release: Mapping[str, Any], start: Mapping[str, Any]
+    root: str,
+    model: Mapping[str, Any],
+    release: Mapping[str, Any],
+    start: Mapping[str, Any],
+    indexes: Indexes | None = None,
+    base: Mapping[str, str] | None = None,
 ) -> Layout:
     """Work out the layout of `model` on `release` under `root`.
 
     `start` is everything that decides how the server is started (port, options, user ...): any JSON.
-    Raises OSError or FolderProblem when the kit's own files cannot be read.
+    `base` is the Python that the environment stands on, if it brings PyTorch; another one is another
+    environment. Raises OSError or FolderProblem when the kit's own files cannot be read.
     """
-    locks = read_locks(release)
-    environment_digest = digest([lock.sha256 for lock in locks])
+    locks = read_locks(release, indexes or Indexes())
+    lock_digests = [lock.sha256 for lock in locks]
+    environment_digest = digest([lock_digests, dict(base)] if base else lock_digests)
     source = CHECKOUT / str(model["source"].get("path") or "")
     model_fingerprint = (
         describe(Contents(source))["fingerprint"] if model["source"].get("path") else digest(model["name"])
@@ -89,20 +112,32 @@ def lay_out(
     )
 
 
-def read_locks(release: Mapping[str, Any]) -> tuple[LockFile, ...]:
+def read_locks(release: Mapping[str, Any], indexes: Indexes) -> tuple[LockFile, ...]:
     """The release's lock files in order, pip's own first.
 
-    torch is installed without its dependencies and from PyTorch's index if the configured one has no such
-    build: that keeps gigabytes of CUDA packages off a machine without a GPU.
+    Files called torch... are installed without dependencies and from PyTorch's index if no other has such
+    a build: that keeps gigabytes of CUDA packages off a machine without a GPU. Where they hold CUDA, the
+    other files name packages that need torch, so they are installed without dependencies too.
     """
+    of_torch = (*indexes.torch, *indexes.packages, *_some(release.get("torch_index")))
     locks = []
     for path in ("requirements/pip.lock.txt", *release["lock_files"]):
         file = CHECKOUT / path
         name = file.name.removesuffix(".lock.txt")
         torch = name.startswith("torch")
-        indexes = (CONFIGURED_INDEX, *_some(release.get("torch_index"))) if torch else (CONFIGURED_INDEX,)
-        locks.append(LockFile(name, str(file), _sha256(file.read_bytes()), torch, indexes))
+        no_deps = torch or release["accelerator"] == "cuda"
+        sources = tuple(dict.fromkeys(of_torch if torch else indexes.packages))
+        locks.append(LockFile(name, str(file), _sha256(file.read_bytes()), torch, no_deps, sources))
     return tuple(locks)
+
+
+def libraries(locks: Sequence[LockFile]) -> dict[str, str]:
+    """The versions of NVIDIA's libraries in the locks, by the names of their wheels."""
+    pins = [
+        re.findall(r"^(nvidia-[\w-]+)==([^\s;\\]+)", Path(lock.file).read_text(), re.MULTILINE)
+        for lock in locks
+    ]
+    return {name: version for found in pins for name, version in found}
 
 
 def digest(value: Any) -> str:

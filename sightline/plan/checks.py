@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sightline.catalogue import missing_facts
+from sightline.plan.adopt import decide_adoption
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.render import human_bytes
@@ -125,7 +126,7 @@ def root_is_writable(there: Situation, changing: set[str]) -> Iterator[Objection
 
 def disk_is_free(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """What will be written fits on the filesystem of the root, with a margin."""
-    shares = disk_shares(there, changing)
+    shares = disk_shares(there, changing, decide_adoption(there)[0] is not None)
     if not shares:
         return
     free, needed = read(there.facts, "root.free_bytes", int), sum(share.bytes for share in shares)

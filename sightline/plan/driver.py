@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.plan.gpu_side import GpuSide, gpu_side, needs_gpu
-from sightline.plan.interpreter import version_tuple
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.situation import Situation
+from sightline.plan.versions import version_tuple
 
 _RELOAD = "rmmod nvidia_uvm nvidia_drm nvidia_modeset nvidia && modprobe nvidia"
 

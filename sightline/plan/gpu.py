@@ -40,7 +40,8 @@ def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
             yield Objection(
                 "the host shows no NVIDIA GPU",
                 f"{name} in release {there.release['name']} needs one",
-                "use a host with a GPU (a rented box can be started without), or the canary in release cpu",
+                "use a host with a GPU (a rented box can be started without), or the canary in release cpu"
+                + _on_cpu(there),
             )
         return
     memory = 0
@@ -55,6 +56,13 @@ def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
             "the weights alone do not fit",
             "use larger or more GPUs, or a smaller or more quantised model",
         )
+
+
+def _on_cpu(there: Situation) -> str:
+    serving = there.serving
+    if serving is None or serving["needs_gpu"]:
+        return ""
+    return "; this release itself computes on the CPU, slowly, with -e sightline_device=cpu"
 
 
 def fabric_is_up(there: Situation, changing: set[str]) -> Iterator[Objection]:

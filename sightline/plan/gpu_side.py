@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.plan.reading import read, read_or_none
-from sightline.plan.situation import Situation
+from sightline.plan.situation import Situation, computes_on
 
 VERSIONS_DIFFER = 18
 """nvidia-smi's exit code for "Driver/library version mismatch" (NVML_ERROR_LIB_RM_VERSION_MISMATCH)."""
@@ -68,9 +68,12 @@ class GpuSide:
 
 
 def needs_gpu(there: Situation) -> bool:
-    """Whether the release, or the engine for this model in it, runs on a GPU."""
+    """Whether the release, or the engine for this model in it, runs on a GPU.
+
+    A release with CUDA also computes on a CPU, but only where a person asked for that (device.py).
+    """
     serving = there.serving
-    return there.release["accelerator"] == "cuda" or bool(serving and serving["needs_gpu"])
+    return computes_on(there) == "cuda" or bool(serving and serving["needs_gpu"])
 
 
 def gpu_side(there: Situation) -> GpuSide:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sightline.catalogue import Problem, entry_problems
+from sightline.plan.adopt import decide_adoption, one_is_adopted
 from sightline.plan.checks import CHECKS, Check
 from sightline.plan.clock import clock_is_right
+from sightline.plan.device import device_is_possible, device_notes
 from sightline.plan.driver import (
     driver_halves_agree,
     driver_is_new_enough,
@@ -18,7 +20,7 @@ from sightline.plan.driver import (
     smi_answers,
 )
 from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes
-from sightline.plan.interpreter import choose_python, python_fits
+from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.situation import (
@@ -34,8 +36,11 @@ from sightline.plan.situation import (
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,
+    ("environment", one_is_adopted),
     ("environment", python_fits),
+    ("environment", packages_can_come),
     ("environment", clock_is_right),
+    ("service", device_is_possible),
     ("service", gpu_is_there),
     ("service", driver_halves_agree),
     ("service", nouveau_is_not_loaded),
@@ -56,8 +61,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         release: a release entry of the catalogue.
         facts: what the probe read on the host (docs/catalogue.md lists them).
         settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
-            service_fingerprint) and, if wanted, `margin_bytes` and `now` (the
-            controller's time, epoch seconds).
+            service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
+            seconds), `device`, `service` (user, manager) and how a Python is to come: `python_env`,
+            `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
@@ -78,6 +84,7 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         except Unreadable as missing:
             refusals.append(_unread(missing, step, check.__name__))
     refusals = list(dict.fromkeys(refusals))
+    adopted = decide_adoption(there)[0] is not None
     stopped = {refusal.step: refusal.what for refusal in reversed(refusals)}
     return Plan(
         model=model["name"],
@@ -89,8 +96,8 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         ),
         refusals=tuple(refusals),
         notes=tuple(_notes(there, changing)),
-        fetch=fetch_shares(there, changing),
-        disk=_or_empty(lambda: disk_shares(there, changing)),
+        fetch=fetch_shares(there, changing, adopted),
+        disk=_or_empty(lambda: disk_shares(there, changing, adopted)),
         memory=_or_empty(lambda: memory_shares(there)) if "service" in changing else (),
         disk_free=read_or_none(facts, "root.free_bytes", int),
         memory_there=read_or_none(facts, "memory.available_bytes", int),
@@ -172,15 +179,16 @@ def _or_empty(shares: Callable[[], tuple[Share, ...]]) -> tuple[Share, ...]:
         return ()
 
 
-def _python(there: Situation) -> dict[str, str] | None:
+def _python(there: Situation) -> dict[str, Any] | None:
     try:
-        return choose_python(there)
+        choice = choose_python(there)
     except Unreadable:
         return None
+    return choice.to_dict() if choice else None
 
 
 def _notes(there: Situation, changing: set[str]) -> list[str]:
-    notes = gpu_notes(there)
+    notes = gpu_notes(there) + device_notes(there)
     if there.release["tested_together"]["status"] == "not_run_here":
         notes.append(f"release {there.release['name']} was never run by this project")
     try:
@@ -191,6 +199,7 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
         engine = read(there.settings, "engine", str)
         notes.append(f"that {engine} serves {there.model['name']} was not checked here: {serving['source']}")
     if "environment" in changing:
+        notes += python_notes(there)
         if there.release["disk"]["download_bytes"] is None:
             notes.append("how many bytes the environment's wheels have is not known")
         if read_or_none(there.facts, "index.reachable", bool) is None:

@@ -52,8 +52,8 @@ class Plan:
     """What will be done on one host, worked out before anything is touched.
 
     `fetch`, `disk` and `memory` are the parts of each sum, in bytes; `disk_free` and `memory_there` are what
-    the host has, None where it could not be read. `python` is the interpreter (path, version) that the
-    environment is to be built with, None where none is needed or none will do.
+    the host has, None where it could not be read. `python` is the interpreter that the environment is to be
+    built with and how it comes (a PythonChoice as plain values), None where none is needed or none will do.
     """
 
     model: str
@@ -68,7 +68,7 @@ class Plan:
     memory: tuple[Share, ...]
     disk_free: int | None
     memory_there: int | None
-    python: dict[str, str] | None
+    python: dict[str, Any] | None
 
     @property
     def ok(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sightline.plan.outcome import Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -41,6 +41,12 @@ class Situation:
             if file["role"] in ("weights", "projector"):
                 sums["gguf" if file["path"].endswith(".gguf") else "other"] += file_bytes(file)
         return max(sums.values())
+
+
+def computes_on(there: Situation) -> Literal["cpu", "cuda"]:
+    """Return what the server computes on: what the release is for, or the CPU where that is asked for."""
+    asked = read_or_none(there.settings, "device", str)
+    return "cuda" if there.release["accelerator"] == "cuda" and asked != "cpu" else "cpu"
 
 
 def file_bytes(file: dict[str, Any]) -> int:
@@ -99,11 +105,16 @@ def service_step(there: Situation, before: list[Step]) -> Step:
     return Step("service", "keep", "it runs as wanted")
 
 
-def disk_shares(there: Situation, changing: set[str]) -> tuple[Share, ...]:
-    """Return what will be written below the root, in bytes; a new environment is built beside the old one."""
+def disk_shares(there: Situation, changing: set[str], adopted: bool = False) -> tuple[Share, ...]:
+    """Return what will be written below the root, in bytes; a new environment is built beside the old one.
+
+    `adopted`: it is built on a Python that brings PyTorch, and takes less where the release says how much.
+    """
     shares = []
     if "environment" in changing:
-        shares.append(Share("environment", read(there.release, "disk.environment_bytes", int)))
+        size = read_or_none(there.release, "disk.without_torch.environment_bytes", int) if adopted else None
+        size = read(there.release, "disk.environment_bytes", int) if size is None else size
+        shares.append(Share("environment", size))
     if "model" in changing:
         shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
     if shares:
@@ -112,10 +123,11 @@ def disk_shares(there: Situation, changing: set[str]) -> tuple[Share, ...]:
     return tuple(shares)
 
 
-def fetch_shares(there: Situation, changing: set[str]) -> tuple[Share, ...]:
+def fetch_shares(there: Situation, changing: set[str], adopted: bool = False) -> tuple[Share, ...]:
     """Return what travels to the host, in bytes, as far as the catalogue knows it."""
     shares = []
-    wheels = there.release["disk"]["download_bytes"]
+    of = "disk.without_torch.download_bytes" if adopted else "disk.download_bytes"
+    wheels = read_or_none(there.release, of, int)
     if "environment" in changing and wheels:
         shares.append(Share("wheels", wheels))
     if "model" in changing:
@@ -130,7 +142,7 @@ def memory_shares(there: Situation) -> tuple[Share, ...]:
     weights pass through main memory file by file and are not counted here.
     """
     shares = [Share("server", read(there.release, "memory.process_bytes", int))]
-    if there.release["accelerator"] == "cpu":
+    if computes_on(there) == "cpu":
         wide = there.model["quantisation"]["compute_dtype"] in ("float16", "bfloat16")
         shares.append(Share("weights", there.weights * (2 if wide else 1)))
     return tuple(shares)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import inspect
+import json
 import os
 import shutil
 import socket
@@ -83,6 +84,26 @@ def unlocked_distribution(host: StandInHost) -> None:
     host.install("stowaway", "0.1")
 
 
+def looks_into_another_python(host: StandInHost) -> None:
+    other = host.folder / "other"
+    host.install("stowaway", "0.1", other)
+    host.look_into(other)
+
+
+def stowaway_in_an_adopted_one(host: StandInHost) -> None:
+    host.write_record(environment__adopted="/opt/conda/lib/python3.12/site-packages")
+    host.install("stowaway", "0.1")
+
+
+def adopted_one_has_moved_on(host: StandInHost) -> None:
+    """What the lock names was the other Python's, who has upgraded it since."""
+    other = host.folder / "other"
+    host.install("torch", "2.6.0", other)
+    host.look_into(other)
+    host.lock.write_text(host.lock.read_text() + "torch==2.5.1\n")
+    host.write_record(environment__adopted=str(other))
+
+
 def broken_environment(host: StandInHost) -> None:
     (host.folder / "env" / "bin" / "python").unlink()
 
@@ -141,6 +162,9 @@ BROKEN: list[tuple[Breaker, str, str]] = [
     (missing_distribution, "test_environment_matches_its_lock", "missing: absent-thing"),
     (other_version, "test_environment_matches_its_lock", "demo-engine 2.1.0 instead of 2.2.0"),
     (unlocked_distribution, "test_environment_matches_its_lock", "not in the lock: stowaway 0.1"),
+    (looks_into_another_python, "test_environment_matches_its_lock", "packages of another Python: stowaway"),
+    (stowaway_in_an_adopted_one, "test_environment_matches_its_lock", "not in the lock: stowaway 0.1"),
+    (adopted_one_has_moved_on, "test_environment_matches_its_lock", "torch 2.6.0 instead of 2.5.1"),
     (broken_environment, "test_environment_matches_its_lock", "does not run"),
     (empty_lock, "test_environment_matches_its_lock", "pin nothing"),
     (readable_key, "test_key_on_the_host_is_private", "0644"),
@@ -163,6 +187,26 @@ BROKEN: list[tuple[Breaker, str, str]] = [
 def test_broken_host_is_noticed(standing: StandInHost, breaker: Breaker, check: str, message: str) -> None:
     breaker(standing)
     assert message in failure(standing, check)
+
+
+def test_an_environment_on_another_python_is_its_lock_too(standing: StandInHost) -> None:
+    """What the lock names may lie there, at the very version; what else lies there is not the lock's affair.
+
+    A library that torch was built with is no package; without the stamp's word for it, it is missing.
+    """
+    other = standing.folder / "other"
+    standing.install("torch", "2.5.1+cu124", other)
+    standing.install("jupyter", "1.0", other)
+    standing.install("demo_engine", "1.9", other)
+    standing.look_into(other)
+    standing.lock.write_text(standing.lock.read_text() + "torch==2.5.1\nnvidia-nccl-cu12==2.21.5\n")
+    standing.write_record(environment__adopted=str(other))
+    assert "missing: nvidia-nccl-cu12" in failure(standing, "test_environment_matches_its_lock")
+
+    stamp = {"brought": {"torch": "2.5.1+cu124", "nvidia-nccl-cu12": "torch's own"}}
+    (standing.folder / "env/.sightline.json").write_text(json.dumps(stamp))
+    failed = [check.name for check in check_host(standing.record_path) if check.outcome != "passed"]
+    assert failed == []
 
 
 def test_nothing_listening_is_noticed(standing: StandInHost) -> None:

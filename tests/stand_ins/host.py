@@ -66,11 +66,19 @@ class StandInHost:
         """The model's folder."""
         return self.folder / "model"
 
-    def install(self, name: str, version: str) -> None:
-        """Put a distribution's metadata into the environment."""
-        site = next((self.folder / "env" / "lib").glob("python*/site-packages"))
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir()
+    @property
+    def packages(self) -> Path:
+        """The environment's folder of packages."""
+        return next((self.folder / "env" / "lib").glob("python*/site-packages"))
+
+    def look_into(self, other: Path) -> None:
+        """Let the environment also see another folder of packages."""
+        (self.packages / "other.pth").write_text(f"{other}\n")
+
+    def install(self, name: str, version: str, folder: Path | None = None) -> None:
+        """Put a distribution's metadata into the environment, or into another folder of packages."""
+        info = (folder or self.packages) / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
     def supervise(

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 INSTALLED = """\
 import importlib.metadata as metadata, json, os, platform, sys
-found = metadata.distributions()
-names = {item.metadata["Name"]: item.version for item in found if item.metadata["Name"]}
+names, outside, prefix = {}, [], os.path.realpath(sys.prefix) + os.sep
+for item in metadata.distributions():
+    name = item.metadata["Name"]
+    if name and name not in names:
+        names[name] = item.version
+        if not (os.path.realpath(item.locate_file("")) + os.sep).startswith(prefix):
+            outside.append(name)
+stamp = os.path.join(sys.prefix, ".sightline.json")
+brought = json.load(open(stamp)).get("brought", {}) if os.path.exists(stamp) else {}
 version = ".".join(platform.python_version_tuple()[:2])
-print(json.dumps({"installed": names, "markers": {
+print(json.dumps({"installed": names, "outside": outside, "brought": brought, "markers": {
     "python_version": version, "python_full_version": platform.python_version(), "os_name": os.name,
     "sys_platform": sys.platform, "platform_machine": platform.machine(), "platform_system":
     platform.system(),
@@ -17,7 +24,10 @@ print(json.dumps({"installed": names, "markers": {
     "implementation_name": sys.implementation.name, "platform_release": platform.release(),
     "platform_version": platform.version(), "implementation_version": platform.python_version()}}))
 """
-"""Prints what is installed beside this Python, and the PEP 508 markers that a lock file is read by."""
+"""Prints what this Python would import (each name once, as the first folder on its path has it), which of
+these lie outside of its environment, what the environment's stamp says that another Python brings, and the
+PEP 508 markers that a lock file is read by.
+"""
 
 STATUS_OF = """\
 import sys, urllib.error, urllib.request

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ Entry = dict[str, Any]
 Change = Callable[[Entry], object]
 
 SHA = "0123456789abcdef" * 4
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -531,6 +533,49 @@ def test_the_fingerprint_changes_with_any_file() -> None:
     assert len(seen) == 4
 
 
+# --- releases and their lock files ------------------------------------------------------------------------
+
+
+def pins_of(release: Entry) -> dict[str, set[str]]:
+    """Versions by name in the release's lock files, a local part ("+cpu") left out."""
+    found: dict[str, set[str]] = {}
+    for path in release["lock_files"]:
+        for name, version in re.findall(
+            r"^([a-z0-9.-]+)==([^\s;+]+)", (ROOT / path).read_text(), re.MULTILINE
+        ):
+            found.setdefault(name, set()).add(version)
+    return found
+
+
+def differing(release: Entry) -> list[str]:
+    """Packages whose version in the entry is not the one of the lock files."""
+    pins = pins_of(release)
+    return [name for name, version in release["packages"].items() if pins.get(name) != {version}]
+
+
+@pytest.mark.parametrize("name", names("release"))
+def test_a_releases_lock_files_hold_the_versions_that_it_names(name: str) -> None:
+    release = load_release(name)
+    assert differing(release) == []
+    release["packages"] |= {"transformers": "1.0", "absent": "2.0"}
+    assert differing(release) == ["transformers", "absent"]
+
+
+def test_of_cudnn_the_release_and_its_lock_say_the_same() -> None:
+    release = load_release("seed-cu124")
+    assert pins_of(release)["nvidia-cudnn-cu12"] == {release["cudnn"]}
+    cuda = pins_of(release)["nvidia-cuda-runtime-cu12"]
+    assert {version.rpartition(".")[0] for version in cuda} == {release["cuda"]}
+
+
+def test_what_the_engines_lock_leaves_out_stands_in_the_others() -> None:
+    """They are installed without dependencies, so all of them together must be whole, as uv resolved them."""
+    inputs = ROOT / "requirements/engine-cu124.in"
+    left_out = set(re.findall(r"--no-emit-package (\S+)", inputs.read_text()))
+    others = [path for path in load_release("seed-cu124")["lock_files"] if "/torch" in path]
+    assert left_out == set(pins_of({"lock_files": others}))
+
+
 # --- the command ------------------------------------------------------------------------------------------
 
 
@@ -538,7 +583,7 @@ def test_the_command_shows_one_and_all(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["show"]) == 0
     overview = capsys.readouterr().out
     assert "llama-3.2-90b-vision-bnb-4bit" in overview
-    assert "no: no lock file" in overview
+    assert "seed-cu124" in overview
     assert main(["show", "llama-3.2-90b-vision-bnb-4bit"]) == 0
     shown = capsys.readouterr().out
     assert "It cannot be deployed yet" in shown

@@ -12,7 +12,17 @@ import pytest
 
 from sightline import layout
 from sightline.catalogue import load_release
-from sightline.layout import CHECKOUT, KIT_FOLDERS, Layout, digest, holds, lay_out, read_locks
+from sightline.layout import (
+    CHECKOUT,
+    KIT_FOLDERS,
+    Indexes,
+    Layout,
+    digest,
+    holds,
+    lay_out,
+    libraries,
+    read_locks,
+)
 
 START = {"bind": "127.0.0.1", "port": 8642, "user": "root", "options": ["--max-images", "4"]}
 MODEL = {"name": "canary", "source": {"path": "canary/weights"}}
@@ -31,8 +41,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def made(root: str = "/opt/sightline", model: dict[str, Any] = MODEL, **start: object) -> Layout:
-    return lay_out(root, model, load_release("cpu"), START | start)
+def made(
+    root: str = "/opt/sightline",
+    model: dict[str, Any] = MODEL,
+    indexes: Indexes | None = None,
+    base: dict[str, str] | None = None,
+    **start: object,
+) -> Layout:
+    return lay_out(root, model, load_release("cpu"), START | start, indexes, base)
 
 
 def test_the_same_inputs_have_the_same_names(checkout: Path) -> None:
@@ -124,16 +140,56 @@ def test_models_from_elsewhere_differ_by_name(checkout: Path) -> None:
 
 def test_locks_come_in_order_with_pip_first_and_torch_without_dependencies(checkout: Path) -> None:
     release = load_release("cpu")
-    locks = read_locks(release)
+    locks = read_locks(release, Indexes())
 
     assert [lock.file for lock in locks] == [
         str(checkout / path) for path in ("requirements/pip.lock.txt", *release["lock_files"])
     ]
     assert locks[0].name == "pip"
-    torch = [lock for lock in locks if lock.no_deps]
+    assert all(lock.no_deps == lock.torch for lock in locks)
+    torch = [lock for lock in locks if lock.torch]
     assert [lock.name for lock in torch] == ["torch-cpu"]
     assert torch[0].indexes == ("", release["torch_index"])
     assert all(lock.indexes == ("",) for lock in locks if not lock.no_deps)
+
+
+def test_indexes_are_asked_in_order_and_pytorchs_own_last(checkout: Path) -> None:
+    release = load_release("cpu")
+    indexes = Indexes(packages=("https://m.example/simple", ""), torch=("find-links:/mnt/torch", ""))
+    sources = {lock.name: lock.indexes for lock in read_locks(release, indexes)}
+    assert sources["engine-cpu"] == ("https://m.example/simple", "")
+    assert sources["torch-cpu"] == (
+        "find-links:/mnt/torch", "", "https://m.example/simple", release["torch_index"],
+    )  # fmt: skip
+    assert made(indexes=indexes).environment == made().environment
+
+
+def test_of_a_release_with_cuda_nothing_is_resolved_on_the_host(checkout: Path) -> None:
+    """Its engine's packages need torch, which lies in another file."""
+    locks = read_locks(load_release("cpu") | {"accelerator": "cuda"}, Indexes())
+    assert all(lock.no_deps for lock in locks)
+    assert [lock.name for lock in locks if lock.torch] == ["torch-cpu"]
+
+
+def test_an_environment_on_another_python_is_another_environment_and_release(checkout: Path) -> None:
+    base = {"packages": "/opt/conda/lib/python3.12/site-packages", "kind": "conda", "torch": "2.5.1"}
+    own, adopted = made(), made(base=base)
+    other = made(base=base | {"torch": "2.5.1+cu124"})
+    assert len({own.environment, adopted.environment, other.environment}) == 3
+    assert len({own.release_id, adopted.release_id, other.release_id}) == 3
+    assert own.locks == adopted.locks
+
+
+def test_nvidias_libraries_are_read_from_the_locks(checkout: Path) -> None:
+    file = checkout / "requirements/torch-x.lock.txt"
+    file.write_text(
+        "nvidia-cudnn-cu12==9.1.0.70 \\\n    --hash=sha256:00\ntorch==1\nnvidia-nccl-cu12==2.21.5\n"
+    )
+    release = load_release("cpu") | {"lock_files": ["requirements/torch-x.lock.txt"]}
+    assert libraries(read_locks(release, Indexes())) == {
+        "nvidia-cudnn-cu12": "9.1.0.70",
+        "nvidia-nccl-cu12": "2.21.5",
+    }
 
 
 def test_a_lock_that_is_missing_is_an_error(checkout: Path) -> None:

@@ -1,0 +1,95 @@
+"""From what the probe saw to what a plan is made from: layout, facts and settings of one host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.layout import Indexes, Layout, holds, lay_out, libraries, read_locks
+from sightline.plan import decide_adoption, python_to_fetch
+from sightline.plan.situation import Situation, environment_step
+from sightline.pythons import locked_builds
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that `make_plan` takes, and the layout that it is about.
+
+    `adopted`: the folder that torch lies in where the environment stands on another Python, else None.
+    `ask`: addresses of which the host must reach one, for the Python that it lacks; empty for most hosts.
+    """
+
+    model: dict[str, Any]
+    release: dict[str, Any]
+    layout: Layout
+    facts: dict[str, Any]
+    settings: dict[str, Any]
+    adopted: str | None
+    ask: list[str]
+
+
+def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str, Any]) -> Prepared:
+    """Work out where things go and on which Python the environment stands.
+
+    `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
+    that name (env, source, mirror, list, named, indexes, torch_indexes), all optional; `device` likewise.
+    An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
+
+    Raises:
+        OSError, ValueError, FolderProblem: a file of this kit cannot be read.
+    """
+    python, start = wanted.get("python") or {}, wanted["start"]
+    indexes = Indexes(tuple(python.get("indexes") or ("",)), tuple(python.get("torch_indexes") or ()))
+    own = lay_out(wanted["root"], model, release, start, indexes)
+    settings = {
+        "engine": wanted["engine"],
+        "root": wanted["root"],
+        "port": int(wanted["port"]),
+        "now": int(time.time()),
+        "device": wanted.get("device") or "auto",
+        "service": {"user": start.get("user"), "manager": start.get("manager")},
+        "python_env": python.get("env") or "auto",
+        "python_source": python.get("source") or "auto",
+        "python_mirror": python.get("mirror") or "",
+        "python_list": python.get("list") or "",
+        "pythons_named": bool(python.get("named")),
+        "python_builds": locked_builds(),
+        "libraries": libraries(read_locks(release, indexes)),
+    }
+    if settings["python_env"] == "auto" and _whole(wanted["host"], own):
+        settings["python_env"] = "own"
+    adoption, _ = decide_adoption(Situation(model, release, wanted["host"], settings))
+    layout = lay_out(wanted["root"], model, release, start, indexes, adoption.identity) if adoption else own
+    settings["desired"] = {
+        "environment_lock_sha256": layout.environment_digest,
+        "model_fingerprint": layout.model_fingerprint,
+        "service_fingerprint": layout.release_id,
+    }
+    facts = _narrowed(wanted["host"], layout, model["name"])
+    there = Situation(model, release, facts, settings)
+    building = environment_step(there).action != "keep"
+    ask = python_to_fetch(there) if building and not adoption else []
+    return Prepared(model, release, layout, facts, settings, adoption.packages if adoption else None, ask)
+
+
+def _whole(host: Mapping[str, Any], layout: Layout) -> bool:
+    return holds(host["installed"]["environments"].get(layout.environment, {}), layout.locks)
+
+
+def _narrowed(host: dict[str, Any], layout: Layout, model: str) -> dict[str, Any]:
+    """What the probe listed, narrowed to the one environment, model and service that the plan is about."""
+    installed = host["installed"]
+    there = installed["models"].get(layout.model)
+    service = installed["service"]
+    return host | {
+        "installed": {
+            "environment": {
+                "present": bool(installed["environments"]),
+                "lock_sha256": layout.environment_digest if _whole(host, layout) else None,
+            },
+            "model": {"name": model if there else None, "complete": bool(there), "fingerprint": there},
+            "service": {"state": service["state"], "fingerprint": service.get("release")},
+        }
+    }
