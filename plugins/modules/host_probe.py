@@ -33,7 +33,6 @@ ansible_facts:
 
 import platform
 import sys
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
@@ -43,6 +42,7 @@ from ansible.module_utils.sightline_host.network import free_port_near, read_ind
 from ansible.module_utils.sightline_host.state import (
     default_candidates,
     makes_environments,
+    prefixes_of,
     read_installed,
     read_pythons,
     read_root,
@@ -65,10 +65,10 @@ def main() -> None:
     wanted = module.params
     root = wanted["root"]
     host = {**read_hardware(), **read_user()}
-    pythons = read_pythons(wanted["pythons"] or default_candidates())
+    candidates = wanted["pythons"] or default_candidates()
+    pythons = read_pythons(candidates)
     host["python"] = pythons
-    prefixes = [str(Path(str(python["path"])).parent.parent) for python in pythons]
-    host.update(read_gpu_host(platform.release(), prefixes=prefixes))
+    host.update(read_gpu_host(platform.release(), prefixes=prefixes_of(candidates, pythons)))
     for found in host["torch"]:
         found["venv"] = bool(found["python"]) and makes_environments(found["python"])
     host["host_sets"] = read_sets()

@@ -33,6 +33,7 @@ options:
       kind: {description: What it is., type: str, choices: [system, venv, conda], required: true}
       torch: {description: torch's version there., type: str, required: true}
   cache: {description: pip's cache folder., type: path}
+  forget_cache: {description: Remove the cache folder once all is installed., type: bool, default: false}
   progress_file: {description: Where to write a line for each step., type: path}
 author: Sightline
 """
@@ -50,6 +51,7 @@ RETURN = r"""
 locks: {description: The locks that were, or would be, installed., type: list, returned: always}
 """
 
+import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -77,6 +79,7 @@ def main() -> None:
             "locks": {"type": "list", "elements": "dict", "required": True, "options": lock_options},
             "base": {"type": "dict", "options": base_options},
             "cache": {"type": "path"},
+            "forget_cache": {"type": "bool", "default": False},
             "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
@@ -96,6 +99,8 @@ def main() -> None:
             build(path, wanted["interpreter"], locks, say, wanted["cache"], base)
         except (AdoptionProblem, EnvironmentProblem, OSError) as problem:
             module.fail_json(msg=str(problem))
+        if wanted["forget_cache"] and wanted["cache"]:
+            shutil.rmtree(wanted["cache"], ignore_errors=True)
     module.exit_json(changed=True, locks=names)
 
 

@@ -115,6 +115,10 @@ def disk_shares(there: Situation, changing: set[str], adopted: bool = False) -> 
         size = read_or_none(there.release, "disk.without_torch.environment_bytes", int) if adopted else None
         size = read(there.release, "disk.environment_bytes", int) if size is None else size
         shares.append(Share("environment", size))
+        wheels = wheels_bytes(there, adopted)
+        if wheels and there.release["accelerator"] == "cuda":
+            # They lie there until all of them are installed. A CPU release's fit into the margin.
+            shares.append(Share("its wheels meanwhile", wheels))
     if "model" in changing:
         shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
     if shares:
@@ -123,11 +127,16 @@ def disk_shares(there: Situation, changing: set[str], adopted: bool = False) -> 
     return tuple(shares)
 
 
+def wheels_bytes(there: Situation, adopted: bool) -> int | None:
+    """Return the bytes of the wheels that a new environment needs, None where nobody knows."""
+    of = "disk.without_torch.download_bytes" if adopted else "disk.download_bytes"
+    return read_or_none(there.release, of, int)
+
+
 def fetch_shares(there: Situation, changing: set[str], adopted: bool = False) -> tuple[Share, ...]:
     """Return what travels to the host, in bytes, as far as the catalogue knows it."""
     shares = []
-    of = "disk.without_torch.download_bytes" if adopted else "disk.download_bytes"
-    wheels = read_or_none(there.release, of, int)
+    wheels = wheels_bytes(there, adopted)
     if "environment" in changing and wheels:
         shares.append(Share("wheels", wheels))
     if "model" in changing:

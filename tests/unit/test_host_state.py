@@ -20,6 +20,7 @@ from sightline_host.secret import ensure_secret
 from sightline_host.state import (
     default_candidates,
     makes_environments,
+    prefixes_of,
     read_folder,
     read_installed,
     read_key,
@@ -225,6 +226,10 @@ def test_the_pythons_are_listed_once_each_with_what_they_can_do(tmp_path: Path) 
         True, False, False,
     ]  # fmt: skip
     assert not makes_environments(str(tmp_path / "missing"))
+    assert prefixes_of([str(tmp_path / "venv/bin/gone"), str(no_venv), str(link)], found) == list(
+        dict.fromkeys([*(os.path.dirname(str(path.parent)) for path in (no_venv, link)), os.path.dirname(
+            os.path.dirname(base)), "/usr"])
+    )  # fmt: skip
 
 
 def test_a_service_under_supervisord(root: Path) -> None:

@@ -212,11 +212,12 @@ def test_what_an_adopted_environment_takes_is_counted_where_it_is_known() -> Non
     inputs = seed(torch=[IMAGE])
     full = inputs.plan()
     assert full.disk[0].bytes == 7 * GB
+    assert "its wheels meanwhile" not in {share.what for share in full.disk}
     assert [share.what for share in full.fetch] == ["model"]
     inputs.release["disk"]["without_torch"] = {"environment_bytes": GB, "download_bytes": 200_000_000}
     less = inputs.plan()
     assert less.ok
-    assert less.disk[0].bytes == GB
+    assert [share.bytes for share in less.disk[:2]] == [GB, 200_000_000]
     assert less.fetch[0].bytes == 200_000_000
     inputs.facts["root"]["free_bytes"] = 3 * GB
     assert inputs.plan().ok

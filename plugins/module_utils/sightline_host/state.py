@@ -50,6 +50,16 @@ def read_pythons(candidates: Sequence[str]) -> list[Facts]:
     return found
 
 
+def prefixes_of(candidates: Sequence[str], found: Sequence[Facts]) -> list[str]:
+    """Folders that hold a Python: those of `candidates` as they are called, and of the interpreters `found`.
+
+    Called by its link in an environment a Python sees other packages than where the link leads.
+    """
+    called = [path for path in map(shutil.which, candidates) if path]
+    paths = [*called, *(str(python["path"]) for python in found)]
+    return list(dict.fromkeys(os.path.dirname(os.path.dirname(path)) for path in paths))
+
+
 def makes_environments(python: str) -> bool:
     """Whether this interpreter has what `python -m venv` needs: Debian packs it apart."""
     try:

@@ -15,9 +15,9 @@ from .reading import Facts, inside, link_target, matching, text_of
 # Where images of rental houses, conda and people put environments.
 _PREFIXES = (
     "usr", "usr/local", "opt/conda", "opt/conda/envs/*", "opt/miniconda3", "opt/miniconda3/envs/*",
-    "opt/miniforge3", "opt/miniforge3/envs/*", "opt/venv", "opt/venvs/*", "venv", "venv/*", "workspace/venv",
-    "root/miniconda3", "root/miniconda3/envs/*", "root/miniforge3", "root/miniforge3/envs/*", "root/venv",
-    "home/*/miniconda3", "home/*/miniconda3/envs/*", "home/*/venv",
+    "opt/miniforge3", "opt/miniforge3/envs/*", "opt/venv", "opt/venvs/*", "opt/*/.venv", "venv", "venv/*",
+    "workspace/venv", "root/miniconda3", "root/miniconda3/envs/*", "root/miniforge3",
+    "root/miniforge3/envs/*", "root/venv", "home/*/miniconda3", "home/*/miniconda3/envs/*", "home/*/venv",
 )  # fmt: skip
 _PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages")
 
