@@ -70,7 +70,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     facts = _narrowed(wanted["host"], layout, model["name"])
     there = Situation(model, release, facts, settings)
     building = environment_step(there).action != "keep"
-    ask = python_to_fetch(there) if building and not adoption else []
+    ask = python_to_fetch(there) if building else []
     return Prepared(model, release, layout, facts, settings, adoption.packages if adoption else None, ask)
 
 

@@ -1,9 +1,9 @@
 """The plan: what would be done on a host, what it takes, and every reason not to begin."""
 
 from sightline.plan.adopt import Adoption, decide_adoption
+from sightline.plan.interpreter import python_to_fetch
 from sightline.plan.making import make_plan
 from sightline.plan.outcome import Plan, Refusal, Share, Step
-from sightline.plan.python_source import python_to_fetch
 
 __all__ = [
     "Adoption",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.plan.adopt import decide_adoption
 from sightline.plan.apt import apt_is_free
 from sightline.plan.outcome import Objection
-from sightline.plan.python_source import PythonChoice, fits, may_install, usable_pythons, ways
+from sightline.plan.python_source import PythonChoice, fits, may_install, places, usable_pythons, ways
 from sightline.plan.reading import Unreadable, read_or_none
 from sightline.plan.situation import Situation
 
@@ -26,6 +26,15 @@ def choose_python(there: Situation) -> PythonChoice | None:
             if fits(there, found["version"]) and found.get("venv") is True:
                 return PythonChoice(found["path"], found["version"], "found")
     return next((way for way in ways(there) if way.source != "managed" or _answers(there)), None)
+
+
+def python_to_fetch(there: Situation) -> list[str]:
+    """Return where the Python may lie that the host lacks, for it to be asked; empty when it lacks none."""
+    try:
+        choice = choose_python(there)
+        return places(there) if choice and choice.source == "managed" else []
+    except Unreadable:
+        return []
 
 
 def _answers(there: Situation) -> bool:

@@ -96,11 +96,8 @@ def ways(there: Situation) -> Iterator[PythonChoice]:
         yield from _deadsnakes(there)
 
 
-def python_to_fetch(there: Situation) -> list[str]:
-    """Return where the managed Python may lie, for the host to be asked; empty when none is wanted."""
-    choice = next(ways(there), None)
-    if choice is None or choice.source != "managed":
-        return []
+def places(there: Situation) -> list[str]:
+    """Return where the managed Python may lie; the host must reach one of them."""
     listed = read_or_none(there.settings, "python_list", str)
     if listed:
         return [listed]

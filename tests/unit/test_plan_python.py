@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from sightline.catalogue import load_release
-from sightline.plan import Plan
-from sightline.plan.python_source import python_to_fetch
+from sightline.plan import Plan, python_to_fetch
 from sightline.plan.situation import Situation
 from sightline.pythons import addresses, key, locked_builds
 from tests.unit.test_plan import GB, Inputs, on_a_gpu
