@@ -34,7 +34,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     """Work out where things go and on which Python the environment stands.
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
-    that name (env, source, mirror, list, named, indexes, torch_indexes), all optional; `device` likewise.
+    that name (env, source, mirror, list, named, indexes, torch_indexes), all optional; likewise `device` and
+    `host_side` (what is wished of driver and CUDA).
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
@@ -49,6 +50,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "port": int(wanted["port"]),
         "now": int(time.time()),
         "device": wanted.get("device") or "auto",
+        "host": dict(wanted.get("host_side") or {}),
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "python_env": python.get("env") or "auto",
         "python_source": python.get("source") or "auto",

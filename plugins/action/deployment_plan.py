@@ -23,7 +23,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """host (the probe's facts), model, release, engine, root, port, start, device, python: the fact `plan`.
+    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -49,7 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             facts = facts | {"python_source": answer}
         plan = make_plan(model, release, facts, ready.settings)
         if plan.refusals:
-            raise AnsibleActionFail(_refused(name, plan))
+            raise AnsibleActionFail(_refused(name, plan, bool(ready.settings["host"].get("done"))))
         if plan.changes or display.verbosity:
             for line in plan.as_text().splitlines():
                 display.display(f"  {name} | {line}")
@@ -59,14 +59,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "python": python.get("path", ""),
             "python_choice": python,
             "adopted": ready.adopted,
+            "host": plan.host or {},
             "model_name": model["name"],
             "release_name": release["name"],
         }
         return {"changed": False, "ansible_facts": {"plan": fact}}
 
 
-def _refused(host: str, plan: Plan) -> str:
-    lines = [f"{host}: nothing was changed, because {len(plan.refusals)} thing(s) stand in the way:"]
+def _refused(host: str, plan: Plan, again: bool) -> str:
+    many = f"{len(plan.refusals)} thing(s) stand in the way"
+    if again:
+        lines = [f"{host}: the driver was seen to, and {many} of the rest:"]
+    else:
+        lines = [f"{host}: nothing was changed, because {many}:"]
     for refusal in plan.refusals:
         lines += [f"  - {refusal.what}", f"    why: {refusal.why}", f"    do:  {refusal.remedy}"]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Why a host's GPUs cannot be used though they are there: the checks of its NVIDIA driver.
 
 All of them are silent where the release needs no GPU, and where the driver lists GPUs except for the last.
+Where a driver is still to come (host_side.py) most are silent too: they are asked again once it is there.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.plan.gpu_side import GpuSide, gpu_side, needs_gpu
+from sightline.plan.host_side import driver_is_to_come
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.situation import Situation
@@ -27,7 +29,7 @@ _SMI_REMEDIES = {
 
 def driver_halves_agree(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """The kernel module and the libraries are of one version."""
-    if not needs_gpu(there) or not (side := gpu_side(there)).halves_differ:
+    if not _concerned(there) or not (side := gpu_side(there)).halves_differ:
         return
     found = f"the NVIDIA kernel module is {side.module or '?'}, the libraries are {side.library or '?'}"
     why = "CUDA and nvidia-smi refuse to start until they are of one version"
@@ -42,7 +44,7 @@ def driver_halves_agree(there: Situation, changing: set[str]) -> Iterator[Object
 
 def nouveau_is_not_loaded(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """The free driver does not hold the cards."""
-    if not needs_gpu(there) or not (side := gpu_side(there)).nouveau_holds:
+    if not _concerned(there) or not (side := gpu_side(there)).nouveau_holds:
         return
     if side.blacklisted:
         remedy = (
@@ -74,24 +76,22 @@ def secure_boot_lets_the_module_in(there: Situation, changing: set[str]) -> Iter
 
 
 def driver_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """A driver is installed, or this user may install one."""
-    if not needs_gpu(there) or not _lacks_driver(side := gpu_side(there)):
+    """A driver is installed, or is to come."""
+    if not _concerned(there) or not _lacks_driver(side := gpu_side(there)):
         return
     floor = there.release["driver"] and there.release["driver"]["floor"]
     wanted = f"driver {floor} or newer" if floor else "NVIDIA's driver"
-    why = f"release {there.release['name']} needs {wanted}"
     shown = f"PCI shows {_count(side.cards)}" if side.cards else "the host has a GPU"
-    if read(there.facts, "uid", int) == 0:
-        yield Objection(
-            f"{shown}, but there is no NVIDIA driver", why, "install the driver, or rent a box that brings it"
-        )
-        return
-    user = read_or_none(there.facts, "user", str) or "the connecting user"
     yield Objection(
-        f"{shown}, but there is no NVIDIA driver and {user} may not install one",
-        why,
-        f"have somebody with root install {wanted}, connect as root, or rent a box that brings it",
+        f"{shown}, but there is no NVIDIA driver",
+        f"release {there.release['name']} needs {wanted}",
+        "let Sightline install one (-e sightline_driver=auto), install it, or rent a box that brings it",
     )
+
+
+def _concerned(there: Situation) -> bool:
+    """A GPU is needed, and its driver is not one that is still to come."""
+    return needs_gpu(there) and not driver_is_to_come(there)
 
 
 def _lacks_driver(side: GpuSide) -> bool:
@@ -100,7 +100,7 @@ def _lacks_driver(side: GpuSide) -> bool:
 
 def smi_answers(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """nvidia-smi, where it is there, ends well; what other checks explain is left to them."""
-    if not needs_gpu(there):
+    if not _concerned(there):
         return
     side = gpu_side(there)
     if side.listed or side.empty_box or side.halves_differ or side.nouveau_holds or side.unsigned:
@@ -122,7 +122,7 @@ def smi_answers(there: Situation, changing: set[str]) -> Iterator[Objection]:
 
 def driver_lists_the_cards(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """The cards that PCI shows are the driver's."""
-    if not needs_gpu(there):
+    if not _concerned(there):
         return
     side = gpu_side(there)
     if not side.dark_cards or side.halves_differ or side.nouveau_holds or side.unsigned:

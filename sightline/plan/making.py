@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sightline.catalogue import Problem, entry_problems
@@ -20,6 +21,8 @@ from sightline.plan.driver import (
     smi_answers,
 )
 from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes
+from sightline.plan.host_checks import HOST_CHECKS, host_notes
+from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -36,6 +39,7 @@ from sightline.plan.situation import (
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,
+    *HOST_CHECKS,
     ("environment", one_is_adopted),
     ("environment", python_fits),
     ("environment", packages_can_come),
@@ -62,8 +66,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         facts: what the probe read on the host (docs/catalogue.md lists them).
         settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
-            seconds), `device`, `service` (user, manager) and how a Python is to come: `python_env`,
-            `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`, `libraries`.
+            seconds), `device`, `host` (what is wished of driver and CUDA), `service` (user, manager) and how
+            a Python is to come: `python_env`, `python_source`, `python_mirror`, `python_list`,
+            `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
@@ -75,7 +80,10 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
     refusals: list[Refusal] = []
     steps = _decide_steps(there, refusals)
     changing = {step.name for step in steps if step.action in ("make", "change")}
-    for step, check in _CHECKS:
+    names = {step.name for step in steps}
+    for place, check in _CHECKS:
+        # On most hosts there is no step for a driver; the service rests on it.
+        step = place if place in names else "service"
         try:
             refusals += [
                 Refusal(check.__name__, step, found.what, found.why, found.remedy)
@@ -102,6 +110,7 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         disk_free=read_or_none(facts, "root.free_bytes", int),
         memory_there=read_or_none(facts, "memory.available_bytes", int),
         python=_python(there) if "environment" in changing else None,
+        host=_host(there),
     )
 
 
@@ -142,6 +151,7 @@ def _plan_without_steps(model: Any, release: Any, settings: Any, refusals: list[
         disk_free=None,
         memory_there=None,
         python=None,
+        host=None,
     )
 
 
@@ -153,6 +163,9 @@ def _decide_steps(there: Situation, refusals: list[Refusal]) -> list[Step]:
         ("model", lambda: model_step(there)),
         ("service", lambda: service_step(there, steps)),
     ]
+    # What cannot be read for them is refused by their checks.
+    with suppress(Unreadable):
+        steps += host_steps(there)
     for name, decide in deciders:
         try:
             steps.append(decide())
@@ -187,8 +200,15 @@ def _python(there: Situation) -> dict[str, Any] | None:
     return choice.to_dict() if choice else None
 
 
+def _host(there: Situation) -> dict[str, Any] | None:
+    try:
+        return host_side(there).to_dict()
+    except Unreadable:
+        return None
+
+
 def _notes(there: Situation, changing: set[str]) -> list[str]:
-    notes = gpu_notes(there) + device_notes(there)
+    notes = gpu_notes(there) + device_notes(there) + host_notes(there)
     if there.release["tested_together"]["status"] == "not_run_here":
         notes.append(f"release {there.release['name']} was never run by this project")
     try:

@@ -54,6 +54,7 @@ class Plan:
     `fetch`, `disk` and `memory` are the parts of each sum, in bytes; `disk_free` and `memory_there` are what
     the host has, None where it could not be read. `python` is the interpreter that the environment is to be
     built with and how it comes (a PythonChoice as plain values), None where none is needed or none will do.
+    `host` is what is done about driver and CUDA (a HostSide as plain values), None where it cannot be told.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Plan:
     disk_free: int | None
     memory_there: int | None
     python: dict[str, Any] | None
+    host: dict[str, Any] | None
 
     @property
     def ok(self) -> bool:

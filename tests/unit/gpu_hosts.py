@@ -126,8 +126,10 @@ def rented_box(path: Path, card: str = "rtx-4090", version: str = "550.54.14") -
 
 
 def fresh_metal(path: Path, card: str = "h100-80gb") -> GpuHost:
-    """A machine with a card and no driver yet."""
+    """A machine with a card and no driver yet, of a distribution with dpkg."""
     host = GpuHost(path)
     host.systemd()
     host.bus(card)
+    host.put("var/lib/dpkg/status", "Package: dpkg\nStatus: install ok installed\nVersion: 1.22.21\n\n")
+    host.put("etc/os-release", 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n')
     return host

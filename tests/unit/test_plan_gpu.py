@@ -27,7 +27,7 @@ from tests.unit.gpu_hosts import (
 )
 from tests.unit.test_plan import Inputs, on_a_gpu
 
-_OF_THE_HOST = ("init", "surroundings")
+_OF_THE_HOST = ("init", "surroundings", "distribution")
 
 
 def facts_of(host: GpuHost) -> dict[str, Any]:
@@ -36,8 +36,9 @@ def facts_of(host: GpuHost) -> dict[str, Any]:
     return {key: hardware[key] for key in _OF_THE_HOST} | read_gpu_host(KERNEL, str(host.path))
 
 
-def plan_for(host: GpuHost, uid: int = 0, gpu_release: bool = True) -> Plan:
+def plan_for(host: GpuHost, uid: int = 0, gpu_release: bool = True, **wishes: object) -> Plan:
     inputs = Inputs()
+    inputs.settings["host"] = wishes
     if gpu_release:
         on_a_gpu(inputs)
     inputs.facts |= facts_of(host) | {"uid": uid, "user": "root" if uid == 0 else "somebody"}
@@ -294,11 +295,6 @@ FAULTS: dict[Callable[[Path], GpuHost], tuple[str, str, str]] = {
         "PCI shows 1 NVIDIA GPU, the driver lists none",
         "vfio",
     ),
-    fresh_metal: (
-        "driver_is_there",
-        "PCI shows 1 NVIDIA GPU, but there is no NVIDIA driver",
-        "install the driver",
-    ),
     box_started_without_gpu: (
         "gpu_is_there",
         "the box has no GPU (nvidia-smi: No devices were found)",
@@ -335,11 +331,34 @@ def test_a_release_for_cpus_asks_nothing_of_gpus(tmp_path: Path, make: Callable[
     assert not any("GPU" in note for note in plan.notes)
 
 
+def test_a_fresh_machine_gets_a_driver_where_it_may_be_installed(tmp_path: Path) -> None:
+    plan = plan_for(fresh_metal(tmp_path))
+    assert plan.refusals == ()
+    assert [(step.name, step.action) for step in plan.steps[:2]] == [("driver", "make"), ("cuda", "make")]
+    assert plan.host is not None
+    assert plan.host["driver"]["source"] == "debian"
+
+
+def test_without_a_driver_and_without_the_wish_for_one_nothing_is_begun(tmp_path: Path) -> None:
+    (refusal,) = plan_for(fresh_metal(tmp_path), driver="keep").refusals
+    assert refusal.check == "driver_is_there"
+    assert "PCI shows 1 NVIDIA GPU, but there is no NVIDIA driver" in refusal.what
+    assert "sightline_driver=auto" in refusal.remedy
+
+
+def test_on_the_second_look_a_driver_that_does_not_work_is_refused(tmp_path: Path) -> None:
+    """After its installation: what was let pass before is told now."""
+    host = module_not_loaded(tmp_path)
+    host.put("etc/os-release", 'ID=debian\nVERSION_ID="13"\n')
+    (refusal,) = plan_for(host, done=True).refusals
+    assert refusal.check == "smi_answers"
+
+
 def test_without_root_nobody_installs_a_driver(tmp_path: Path) -> None:
     (refusal,) = plan_for(fresh_metal(tmp_path), uid=1000).refusals
-    assert refusal.check == "driver_is_there"
-    assert "somebody may not install one" in refusal.what
-    assert "550.54.14 or newer" in refusal.remedy
+    assert refusal.check == "host_can_be_changed"
+    assert refusal.step == "driver"
+    assert "somebody may not install the driver" in refusal.what
     assert "connect as root" in refusal.remedy
 
 
@@ -348,17 +367,19 @@ def test_a_fresh_machine_is_told_all_that_stands_before_its_driver(tmp_path: Pat
     (host.path / "sys/module/nouveau").mkdir(parents=True)
     host.put(SECURE_BOOT, b"\x06\x00\x00\x00\x01")
     assert {refusal.check for refusal in plan_for(host).refusals} == {
-        "nouveau_is_not_loaded",
+        "reboot_is_allowed",
         "secure_boot_lets_the_module_in",
-        "driver_is_there",
     }
+    (refusal,) = plan_for(host, reboot_allowed=True).refusals
+    assert refusal.check == "secure_boot_lets_the_module_in"
 
 
 def test_a_container_with_its_own_systemd_is_a_machine(tmp_path: Path) -> None:
     """It may be given cards and a driver of its own, and is told of the driver, not to rent another."""
     host = fresh_metal(tmp_path)
     host.put("run/systemd/container", "systemd-nspawn\n")
-    (refusal,) = plan_for(host).refusals
+    assert plan_for(host).refusals == ()
+    (refusal,) = plan_for(host, driver="keep").refusals
     assert refusal.check == "driver_is_there"
 
 
