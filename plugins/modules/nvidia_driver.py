@@ -52,11 +52,18 @@ reboot: {description: "Why the host has to start anew, empty where it need not."
 """
 
 import platform
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.apt import AptProblem, Say
-from ansible.module_utils.sightline_host.driver_install import Flavour, install_driver, start_driver
+from ansible.module_utils.sightline_host.driver_install import (
+    Flavour,
+    install_driver,
+    is_built,
+    reboot_reason,
+    start_driver,
+)
 from ansible.module_utils.sightline_host.host_sets import SetsProblem
 from ansible.module_utils.sightline_host.package_set import PackageSet, wanted_set
 from ansible.module_utils.sightline_host.progress import teller
@@ -64,12 +71,14 @@ from ansible.module_utils.sightline_host.progress import teller
 
 def run(wanted: dict[str, Any], say: Say) -> dict[str, Any]:
     """Install what is not there yet, and start it unless the host has to start anew first."""
-    changes, reboot = [], ""
-    if not wanted["installed"]:
+    kernel, root = platform.release(), Path("/")
+    if wanted["installed"] and is_built(root, kernel):
+        changes, reboot = [], reboot_reason(root, kernel, kernel)
+    else:
         work = PackageSet(wanted_set({**wanted, "name": "driver"}), say, lock_seconds=wanted["lock_seconds"])
         flavours = [Flavour(one["name"], tuple(one["packages"])) for one in wanted["flavours"]]
         done = install_driver(
-            work, flavours, wanted["packages"], wanted["headers"], platform.release(), wanted["may_reboot"]
+            work, flavours, wanted["packages"], wanted["headers"], kernel, wanted["may_reboot"]
         )
         changes, reboot = done.told, done.reboot
     if not reboot:

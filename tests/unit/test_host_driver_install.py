@@ -16,6 +16,7 @@ from sightline_host.driver_install import (
     build_error,
     choose_headers,
     install_driver,
+    is_built,
     kernel_to_build,
     reboot_reason,
     start_driver,
@@ -241,6 +242,16 @@ def test_why_a_host_has_to_start_anew(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "sys/bus/pci/devices")
     shutil.copytree(RECORDINGS / "pci/no-gpu", tmp_path / "sys/bus/pci/devices")
     assert reboot_reason(tmp_path, KERNEL, "6.12.117") == ""
+
+
+def test_a_kernel_that_came_later_has_no_module_yet(tmp_path: Path) -> None:
+    host = fresh_metal(tmp_path)
+    assert not is_built(tmp_path, KERNEL)
+    host.put(f"lib/modules/{KERNEL}/updates/dkms/nvidia.ko.zst")
+    assert is_built(tmp_path, KERNEL)
+    assert not is_built(tmp_path, "6.1.0-29-amd64")
+    host.bus("no-gpu")
+    assert is_built(tmp_path, "6.1.0-29-amd64"), "there is no card that would need one"
 
 
 def program(folder: Path, name: str, text: str) -> None:

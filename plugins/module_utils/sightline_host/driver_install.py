@@ -115,6 +115,12 @@ def built_modules(root: Path, kernel: str) -> list[str]:
     return [inside(root, path) for path in matching(root, f"lib/modules/{kernel}/updates/dkms/nvidia*.ko*")]
 
 
+def is_built(root: Path, kernel: str) -> bool:
+    """Whether there is a module for `kernel`, as far as one is needed: for a card, and in no container."""
+    loads = bool(read_pci(root)["gpus"]) and read_container(root) is None
+    return not loads or bool(built_modules(root, kernel))
+
+
 def build_error(root: Path) -> str | None:
     """The first error in the log of DKMS's last build of NVIDIA's module; None where there is no log."""
     logs = matching(root, "var/lib/dkms/nvidia*/*/build/make.log")
