@@ -59,7 +59,7 @@ def _rows(name: str, option: Mapping[str, Any]) -> Iterator[str]:
         default = "required"
     yield f"| `{name}` | {kind} | {default} | {about.replace('|', chr(92) + '|')} |"
     for part, inner in option.get("options", {}).items():
-        yield from _rows(f"{name}[].{part}", inner)
+        yield from _rows(f"{name}{'' if option.get('type') == 'dict' else '[]'}.{part}", inner)
 
 
 def _paragraphs(text: str | Sequence[str]) -> list[str]:

@@ -177,11 +177,15 @@ SPECS: dict[str, Any] = {
                     "type": "list", "elements": "dict", "default": [], "description": ["Things.", "Any."],
                     "options": {"name": {"type": "str", "required": True, "description": "Its name."}},
                 },
+                "demo_one": {
+                    "type": "dict", "default": {}, "description": "One thing.",
+                    "options": {"name": {"type": "str", "description": "Its name."}},
+                },
             },
         }
     }
 }  # fmt: skip
-DEFAULTS: dict[str, Any] = {"demo_port": 8642, "demo_kind": "a", "demo_items": []}
+DEFAULTS: dict[str, Any] = {"demo_port": 8642, "demo_kind": "a", "demo_items": [], "demo_one": {}}
 TASK: dict[str, Any] = {
     "name": "Demo | Say something",
     "ansible.builtin.debug": {"msg": "{{ demo_port }}"},
@@ -304,6 +308,7 @@ def test_a_readme_says_what_the_specification_says(demo: Path) -> None:
     assert '| `demo_kind` | str | `"a"` | This \\| that. One of `a`, `b`. |\n' in text
     assert "| `demo_items` | list of dict | `[]` | Things. Any. |\n" in text
     assert "| `demo_items[].name` | str | required | Its name. |\n" in text
+    assert "| `demo_one.name` | str |  | Its name. |\n" in text
     assert text.endswith(f"{MARKER}\n{KEPT}")
 
 

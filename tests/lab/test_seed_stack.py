@@ -1,0 +1,183 @@
+"""The seed stack, installed for real on a fresh Debian 13: Python 3.12, torch 2.5.1 for CUDA 12.4, cuDNN 9.1.
+
+Debian 13 has no Python 3.12, so uv brings one: from its own source where this machine reaches that, else one
+that is packed here from a Python 3.12 of this machine. About 3 GB are fetched, 8 GB written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sightline_host.managed_python import first_answer
+
+from sightline.pythons import addresses, locked_builds
+from tests.ansible.clones import CHECKOUT, copy_checkout, plain_environment
+from tests.lab.host import Host, Lab
+from tests.unit.relocatable_python import listed, pack, python_312
+
+pytestmark = pytest.mark.slow
+
+ROOT = "/opt/sightline"
+SECOND = "/opt/second"
+IMAGE = "/opt/venvs/image"
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A host, and a clone of this checkout to deploy to it from."""
+
+    host: Host
+    clone: Path
+    inventory: Path
+    listed: str
+
+    def deploy(self, *settings: str) -> str:
+        """Run site.yml with the seed stack on the CPU, and see it end proven. Returns its output."""
+        seed = [
+            "sightline_release=seed-cu124",
+            "sightline_device=cpu",
+            f"sightline_python_list={self.listed}",
+        ]
+        words = [word for setting in (*seed, *settings) for word in ("-e", setting)]
+        ended = subprocess.run(
+            ["scripts/playbook", "site.yml", "-i", str(self.inventory), "--limit", self.host.name, *words],
+            cwd=self.clone, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=HOUR,
+        )  # fmt: skip
+        print(ended.stdout)
+        assert ended.returncode == 0
+        report = json.loads(
+            (self.clone / f".sightline/reports/{self.host.name}/latest/report.json").read_text()
+        )
+        assert report["verdict"]["outcome"] == "proven"
+        return ended.stdout
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the deployment's record says of the environment."""
+        told = json.loads((self.clone / f".sightline/deployments/{self.host.name}.json").read_text())
+        return dict(told["environment"])
+
+    def python(self, code: str) -> str:
+        """What the deployed environment's Python prints."""
+        return self.host.says(f"cd / && {self.record['path']}/bin/python -I -c '{code}'")
+
+
+@pytest.fixture(scope="module")
+def pythons(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A folder with a packed Python 3.12 for the host; None where uv's own source can be reached instead."""
+    if first_answer(addresses(locked_builds()["3.12"], os.uname().machine, ""))["reachable"]:
+        return None
+    source = python_312()
+    if source is None:
+        pytest.skip(
+            "uv's source is not reached from here, and there is no Python 3.12 under ~/.pyenv to pack"
+        )
+    folder = tmp_path_factory.mktemp("pythons")
+    sha256 = pack(source, folder / "python.tar.gz")
+    (folder / "list.json").write_text(listed(source.name, "file:///srv/pythons/python.tar.gz", sha256))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seeded(lab: Lab, pythons: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    clone = copy_checkout(tmp_path_factory.mktemp("clone"))
+    (clone / ".venv").symlink_to(CHECKOUT / ".venv")
+    host = lab.up("seed", "debian13", on_disk=True)
+    if pythons is not None:
+        copy = [
+            "scp",
+            "-q",
+            "-r",
+            "-F",
+            str(host.place.ssh_config),
+            str(pythons),
+            f"{host.name}:/srv/pythons",
+        ]
+        subprocess.run(copy, check=True, timeout=120)
+    yield Seeded(host, clone, lab.inventory, "file:///srv/pythons/list.json" if pythons else "")
+    lab.down("seed")
+
+
+@pytest.fixture(scope="module")
+def deployed(seeded: Seeded) -> Seeded:
+    seeded.deploy()
+    return seeded
+
+
+def test_the_stack_is_the_releases_and_the_canary_is_proven_on_the_hosts_cpu(deployed: Seeded) -> None:
+    said = deployed.python(
+        "import platform, torch, transformers; "
+        "print(platform.python_version_tuple()[:2], torch.__version__, torch.version.cuda, "
+        "transformers.__version__)"
+    )
+    assert said == "('3', '12') 2.5.1+cu124 12.4 4.46.3"
+
+
+def test_torch_loads_the_cudnn_of_the_lock(deployed: Seeded) -> None:
+    said = deployed.python(
+        "import torch; print(torch.backends.cudnn.version()); "
+        'print([line.split()[-1] for line in open("/proc/self/maps") if "libcudnn.so.9" in line][0])'
+    )
+    version, path = said.split()
+    assert version == "90100"
+    assert path.startswith(f"{deployed.record['path']}/lib/python3.12/site-packages/nvidia/cudnn/lib/")
+
+
+def test_the_python_came_by_uv_and_the_systems_was_left_alone(deployed: Seeded) -> None:
+    assert deployed.python("import sys; print(sys.base_prefix)").startswith(f"{ROOT}/python/cpython-3.12")
+    assert deployed.host.says("python3 -c 'import sys; print(sys.version_info[:2])'") == "(3, 13)"
+    assert deployed.host.run("command -v python3.12 uv").returncode != 0
+    # What the host lacked to run uv came as a package, and is written down to be removed.
+    assert "python3.13-venv" in deployed.host.says("cat /var/lib/sightline/host.json")
+
+
+def test_the_wheels_are_gone_once_they_are_installed(deployed: Seeded) -> None:
+    left = deployed.host.says(f"du -sm {ROOT}/tmp | cut -f1")
+    assert int(left) < 100
+
+
+def test_a_second_run_changes_nothing(deployed: Seeded) -> None:
+    said = deployed.deploy()
+    assert re.search(rf"^{deployed.host.name} .*changed=0 ", said, re.MULTILINE), said
+
+
+def test_an_image_with_this_pytorch_is_built_on_and_only_what_it_lacks_is_fetched(deployed: Seeded) -> None:
+    """The first deployment's environment stands for what a rented image brings; two packages are taken away.
+
+    Afterwards the image is as it was, and nothing of PyTorch was fetched a second time.
+    """
+    host = deployed.host
+    own = deployed.record["path"]
+    host.says(
+        f"systemctl stop sightline-vlm; {own}/bin/python -m pip uninstall -q -y fastapi prometheus-client"
+    )
+    host.says(f"mkdir -p /opt/venvs && ln -s {own} {IMAGE}")
+    listing = f"find {own}/lib -type f ! -name '*.pyc' -printf '%P %s %T@\\n' | sort | sha256sum"
+    before = host.says(listing)
+
+    said = deployed.deploy(
+        f"sightline_root={SECOND}", "sightline_service=sightline-second", "sightline_port=8700",
+        "sightline_python_env=adopt",
+    )  # fmt: skip
+
+    assert f"built on {IMAGE}/bin/python3.12" in said
+    assert host.says(listing) == before
+    assert deployed.record["adopted"] == f"{IMAGE}/lib/python3.12/site-packages"
+    folder = deployed.record["path"]
+    stamp = json.loads(host.says(f"cat {folder}/.sightline.json"))
+    assert {"torch", "nvidia-cudnn-cu12", "transformers"} <= stamp["brought"].keys()
+    assert stamp["brought"].keys().isdisjoint({"fastapi", "prometheus-client"})
+    added = host.says(f"ls {folder}/lib/python3.12/site-packages")
+    assert "fastapi" in added
+    assert "torch" not in added.split()
+    assert int(host.says(f"du -sm {folder} | cut -f1")) < 100
+    assert deployed.python("import torch; print(torch.backends.cudnn.version())") == "90100"
