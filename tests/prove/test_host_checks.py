@@ -19,6 +19,7 @@ from sightline.prove.errors import CouldNotTell
 from sightline.prove.host import check_host
 from tests.stand_ins.host import StandInHost
 from tests.testinfra import test_host
+from tests.testinfra.test_cuda_stack import cudnn_number
 
 Breaker = Callable[[StandInHost], None]
 
@@ -207,6 +208,49 @@ def test_an_environment_on_another_python_is_its_lock_too(standing: StandInHost)
     (standing.folder / "env/.sightline.json").write_text(json.dumps(stamp))
     failed = [check.name for check in check_host(standing.record_path) if check.outcome != "passed"]
     assert failed == []
+
+
+FAKE_TORCH = """\
+from types import SimpleNamespace as N
+__version__ = {torch!r}
+version = N(cuda={cuda!r})
+backends = N(cudnn=N(version=lambda: {cudnn!r}))
+"""
+
+
+def cuda_stack(host: StandInHost, torch: str = "2.5.1+cu124", cuda: str = "12.4", cudnn: int = 90100) -> None:
+    """Deploy a release with CUDA, whose PyTorch says this of itself."""
+    host.write_record(release={"name": "seed-cu124", "id": "0123456789ab"})
+    (host.packages / "torch.py").write_text(FAKE_TORCH.format(torch=torch, cuda=cuda, cudnn=cudnn))
+
+
+def cuda_checks(host: StandInHost) -> list[tuple[str, str]]:
+    """Outcome and message of the check that only releases with CUDA have."""
+    name = "test_pytorch_loads_what_the_release_says"
+    return [(check.outcome, check.message) for check in check_host(host.record_path) if check.name == name]
+
+
+def test_what_pytorch_loads_is_held_against_the_release(standing: StandInHost) -> None:
+    cuda_stack(standing)
+    assert cuda_checks(standing) == [("passed", "")]
+    cuda_stack(standing, cudnn=90501)
+    ((outcome, message),) = cuda_checks(standing)
+    assert (outcome, "cuDNN 90501 instead of 90100" in message) == ("failed", True)
+    cuda_stack(standing, torch="2.6.0+cu126", cuda="12.6")
+    ((outcome, message),) = cuda_checks(standing)
+    assert "torch 2.6.0 instead of 2.5.1; CUDA 12.6 instead of 12.4" in message
+    (standing.packages / "torch.py").write_text("import no_such_library\n")
+    ((outcome, message),) = cuda_checks(standing)
+    assert (outcome, "does not import torch" in message) == ("failed", True)
+
+
+def test_a_release_without_cuda_is_not_asked_for_it(standing: StandInHost) -> None:
+    assert cuda_checks(standing) == []
+
+
+@pytest.mark.parametrize(("version", "number"), [("9.1.0.70", 90100), ("8.9.7", 8907), ("9.10.2.21", 91002)])
+def test_cudnn_counts_its_versions_its_own_way(version: str, number: int) -> None:
+    assert cudnn_number(version) == number
 
 
 def test_nothing_listening_is_noticed(standing: StandInHost) -> None:

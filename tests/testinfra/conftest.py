@@ -13,6 +13,7 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from sightline.catalogue import CatalogueError, load_release
 from sightline.deployment import Connection, Deployment, DeploymentError, load
 
 _results: dict[str, dict[str, Any]] = {}
@@ -23,9 +24,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--results", type=Path, help="write the outcome of every check to this JSON file")
 
 
-def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Without a host there is nothing to check: the project's own test suite leaves these checks out."""
-    return None if config.getoption("--deployment") else True
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without a host there is nothing to check: the project's own test suite leaves these checks out.
+
+    Those of CUDA are for hosts whose release has it.
+    """
+    record = config.getoption("--deployment")
+    if record is None:
+        return True
+    return True if collection_path.name == "test_cuda_stack.py" and not release_of(record)["cuda"] else None
+
+
+def release_of(record: Path) -> dict[str, Any]:
+    """The catalogue's entry for the release of a record; one without CUDA where either cannot be read."""
+    try:
+        return dict(load_release(load(record).release.name))
+    except (DeploymentError, CatalogueError):
+        return {"cuda": None}
+
+
+@pytest.fixture(scope="session")
+def release(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The deployed release, as the catalogue has it."""
+    return release_of(request.config.getoption("--deployment"))
 
 
 @pytest.fixture(scope="session")

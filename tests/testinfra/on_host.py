@@ -29,6 +29,13 @@ these lie outside of its environment, what the environment's stamp says that ano
 PEP 508 markers that a lock file is read by.
 """
 
+TORCH = """\
+import json, torch
+cudnn = torch.backends.cudnn.version()
+print(json.dumps({"torch": torch.__version__, "CUDA": torch.version.cuda, "cuDNN": cudnn}))
+"""
+"""Prints what PyTorch says of itself and of the libraries that it has loaded; it needs no GPU for that."""
+
 STATUS_OF = """\
 import sys, urllib.error, urllib.request
 url, key_path = sys.argv[1], sys.argv[2]
