@@ -30,10 +30,12 @@ def causes(sighting: Sighting) -> Iterator[Cause]:
         return
     wrong = [shot for shot in answered if not shot.judgement.right]
     yield from _channels(answered)
-    if 2 * len(wrong) > len(answered):
+    detail = list(_detail(answered))
+    # Who tells colours and empty pictures apart is not blind, however much of the rest is wrong.
+    if 2 * len(wrong) > len(answered) and not detail:
         yield from _one_pattern(answered, sighting)
         return
-    yield from _detail(answered)
+    yield from detail
     yield from _order(sighting)
 
 

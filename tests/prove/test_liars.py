@@ -77,7 +77,7 @@ def test_healthy_endpoint_is_proven(serve: Serve) -> None:
 
 
 def test_mixed_up_answers_are_only_seen_at_the_same_moment(serve: Serve) -> None:
-    sighting, verdict = examined(serve(liars.MixedUpBatch(window=0.04)))
+    sighting, verdict = examined(serve(liars.MixedUpBatch(window=0.1)))
     assert [cause.code for cause in verdict.causes] == ["control_together"]
     assert sighting.right() == 40
 

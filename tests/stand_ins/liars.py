@@ -218,17 +218,18 @@ class MixedUpBatch(Liar):
         self._window = window
         self._lock = threading.Lock()
         self._batch: list[Body] = []
+        self._full = threading.Event()
 
     def __call__(self, body: Body, forward: Forward) -> str:
         with self._lock:
-            place = len(self._batch)
-            self._batch.append(body)
-        time.sleep(self._window)
-        with self._lock:
-            batch = list(self._batch)
-        time.sleep(self._window)
-        with self._lock:
-            self._batch = []
+            batch, full, place = self._batch, self._full, len(self._batch)
+            batch.append(body)
+        if place == 0:
+            time.sleep(self._window)
+            with self._lock:
+                self._batch, self._full = [], threading.Event()
+            full.set()
+        full.wait()
         return forward(batch[(place + 1) % len(batch)])
 
 

@@ -35,11 +35,14 @@ rmdir var/lib/dkms 2>/dev/null || true
 """
 
 
-def _module(package: str, module: str, version: str, builds: bool, depends: str = "") -> Package:
+def module_package(
+    package: str, module: str, version: str, builds: bool, depends: str = "", revision: str = "2"
+) -> Package:
+    """A kernel module's package, whose set-up builds it or fails to."""
     after = (_BUILD if builds else _FAIL).format(module, version, ERROR)
     clean = _CLEAN.format(module)
     scripts = {"postinst": after, "prerm": clean, "postrm": clean}
-    return Package(package, f"{version}-2", depends, {}, scripts)
+    return Package(package, f"{version}-{revision}", depends, {}, scripts)
 
 
 def headers(kernel: str = KERNEL) -> Package:
@@ -53,8 +56,8 @@ def debians(open_builds: bool = False, builds: bool = True, version: str = VERSI
     return [
         Package("dkms", "3.2.2-1"),
         headers(),
-        _module("nvidia-open-kernel-dkms", "nvidia-current-open", version, open_builds, opened),
-        _module("nvidia-kernel-dkms", "nvidia-current", version, builds, closed),
+        module_package("nvidia-open-kernel-dkms", "nvidia-current-open", version, open_builds, opened),
+        module_package("nvidia-kernel-dkms", "nvidia-current", version, builds, closed),
         Package(opened, f"{version}-2"),
         Package(closed, f"{version}-2"),
         Package("nvidia-smi", f"{version}-2", f"libnvidia-ml1 (= {version}-2)"),
