@@ -41,10 +41,11 @@ def decide_adoption(there: Situation) -> tuple[Adoption | None, list[str]]:
     """Return the first PyTorch of the host that satisfies the release, and why each before it does not.
 
     `python_env` of the settings decides whether any is looked at: own (none), adopt, or auto: then only for
-    a release with CUDA, where it saves gigabytes.
+    a release with CUDA, where it saves gigabytes, and if nobody has named the interpreters to take.
     """
     mode = read_or_none(there.settings, "python_env", str) or "auto"
-    if mode == "own" or (mode == "auto" and there.release["accelerator"] != "cuda"):
+    named = read_or_none(there.settings, "pythons_named", bool)
+    if mode == "own" or (mode == "auto" and (there.release["accelerator"] != "cuda" or named)):
         return None, []
     reasons: list[str] = []
     for found in read_or_none(there.facts, "torch", list) or []:

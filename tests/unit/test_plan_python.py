@@ -153,6 +153,15 @@ def test_own_looks_at_no_image() -> None:
     assert not any("PyTorch in" in note for note in inputs.plan().notes)
 
 
+def test_who_names_an_interpreter_gets_that_one_unless_he_asks_for_the_image() -> None:
+    named = {"path": "/opt/p/bin/python3.12", "version": "3.12.1", "venv": True}
+    inputs = seed(torch=[IMAGE], python=[named])
+    inputs.settings["pythons_named"] = True
+    assert chosen(inputs) == ("found", "/opt/p/bin/python3.12")
+    inputs.settings["python_env"] = "adopt"
+    assert chosen(inputs) == ("adopted", IMAGE["python"])
+
+
 def test_where_none_is_found_adopt_is_refused_and_auto_is_not() -> None:
     inputs = seed()
     assert inputs.plan().ok
