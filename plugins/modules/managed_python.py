@@ -21,6 +21,7 @@ options:
     suboptions:
       name: {description: Short name., type: str, required: true}
       text: {description: The lock file's text., type: str, required: true}
+      indexes: {description: Sources to try in order., type: list, elements: str, default: [""]}
   mirror: {description: A mirror of python-build-standalone; empty is uv's own source., type: str, default: ""}
   listed: {description: A list of builds to use instead of uv's own; empty is uv's., type: str, default: ""}
   cache: {description: pip's cache folder., type: path}
@@ -52,7 +53,11 @@ from ansible.module_utils.sightline_host.progress import teller
 
 
 def main() -> None:
-    lock_options = {"name": {"type": "str", "required": True}, "text": {"type": "str", "required": True}}
+    lock_options = {
+        "name": {"type": "str", "required": True},
+        "text": {"type": "str", "required": True},
+        "indexes": {"type": "list", "elements": "str", "default": [""]},
+    }
     module = AnsibleModule(
         argument_spec={
             "python": {"type": "path", "required": True},
@@ -73,7 +78,7 @@ def main() -> None:
     )
     if wanted.there or module.check_mode:
         module.exit_json(changed=not wanted.there, python=given["python"])
-    locks = [Lock(lock["name"], lock["text"]) for lock in given["locks"]]
+    locks = [Lock(lock["name"], lock["text"], indexes=tuple(lock["indexes"])) for lock in given["locks"]]
     with teller(given["progress_file"]) as say:
         try:
             bring(wanted, given["helper"], locks, say, given["cache"])

@@ -13,7 +13,7 @@ from sightline.plan.adopt import decide_adoption
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.render import human_bytes
-from sightline.plan.situation import Situation, disk_shares, memory_shares
+from sightline.plan.situation import Situation, asks_index, disk_shares, memory_shares
 
 Check = Callable[[Situation, set[str]], Iterator[Objection]]
 
@@ -100,8 +100,11 @@ def init_is_known(there: Situation, changing: set[str]) -> Iterator[Objection]:
 def index_is_reachable(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """Wheels can be fetched, where an environment must be built.
 
-    Null stands for "not asked" (a host whose Python has no pip yet cannot be asked) and is let pass.
+    Null stands for "not asked" (a host whose Python has no pip yet cannot be asked) and is let pass, and so
+    is a host that is to fetch them elsewhere.
     """
+    if not asks_index(there):
+        return
     if "environment" not in changing or read(there.facts, "index", dict).get("reachable", "") is None:
         return
     if not read(there.facts, "index.reachable", bool):

@@ -28,6 +28,7 @@ from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.situation import (
     Situation,
+    asks_index,
     disk_shares,
     environment_step,
     fetch_shares,
@@ -222,7 +223,7 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
         notes += python_notes(there)
         if there.release["disk"]["download_bytes"] is None:
             notes.append("how many bytes the environment's wheels have is not known")
-        if read_or_none(there.facts, "index.reachable", bool) is None:
+        if asks_index(there) and read_or_none(there.facts, "index.reachable", bool) is None:
             detail = read_or_none(there.facts, "index.detail", str)
             notes.append(
                 f"whether the host reaches the package index is not known{f': {detail}' if detail else ''}"

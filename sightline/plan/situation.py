@@ -49,6 +49,11 @@ def computes_on(there: Situation) -> Literal["cpu", "cuda"]:
     return "cuda" if there.release["accelerator"] == "cuda" and asked != "cpu" else "cpu"
 
 
+def asks_index(there: Situation) -> bool:
+    """Return whether packages come from where pip on the host is configured to look, maybe beside others."""
+    return "" in (read_or_none(there.settings, "indexes", list) or [""])
+
+
 def file_bytes(file: dict[str, Any]) -> int:
     """Return a file's size in bytes: exact where known, else as rounded by a hub's page, else 0."""
     return int(file["size"] or file.get("approx_size") or 0)

@@ -508,6 +508,17 @@ def test_an_index_that_was_not_asked_is_a_note(inputs: Inputs, prepare: Callable
     assert any("not asked: no pip" in note for note in plan.notes)
 
 
+def test_who_fetches_elsewhere_needs_no_index(inputs: Inputs) -> None:
+    inputs.facts["index"] = {"reachable": False, "detail": "Connection refused"}
+    inputs.settings["indexes"] = ["find-links:/mnt/wheels"]
+    assert inputs.plan().ok
+    inputs.facts["index"]["reachable"] = None
+    assert not any("package index" in note for note in inputs.plan().notes)
+    inputs.facts["index"]["reachable"] = False
+    inputs.settings["indexes"] = ["find-links:/mnt/wheels", ""]
+    assert not inputs.plan().ok
+
+
 def test_notes_tell_what_was_never_run_here(inputs: Inputs) -> None:
     entries("llama-3.2-90b-vision-bnb-4bit", "seed-cu124")(inputs)
     notes = " ".join(inputs.plan().notes)
