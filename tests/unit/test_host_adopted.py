@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -164,22 +165,28 @@ def test_the_system_shines_through_where_it_did_before(
     packages.mkdir(parents=True)
     (tmp_path / "image/pyvenv.cfg").write_text(settings)
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    asked = tmp_path / "asked"
+    python.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done >{asked}\nexit 1\n')
     python.chmod(0o755)
 
-    made = AdoptedBase(str(packages), kind, "2.5.1").create(tmp_path / "env", str(python))
+    assert AdoptedBase(str(packages), kind, "2.5.1").create(tmp_path / "env", str(python)).returncode == 1
 
-    assert made.stdout.split() == ["-m", "venv", str(tmp_path / "env"), *words]
+    assert asked.read_text().split() == ["-m", "venv", "--without-pip", str(tmp_path / "env"), *words]
 
 
-def test_a_real_environment_on_the_systems_packages_can_run_pip(tmp_path: Path) -> None:
-    """Whether or not venv leaves pip out because the packages beneath have one."""
+def test_an_image_without_pip_is_given_one_beside_it(tmp_path: Path, image: Image) -> None:
+    """As those that uv has made. The environment is a real one, and the image stays without."""
+    (packages,) = image.path.glob("lib/python3*/site-packages")
+    for left in packages.glob("pip*"):
+        shutil.rmtree(left)
     path = tmp_path / "env"
-    assert AdoptedBase("/nowhere", "system", "2.5.1").create(path, sys.executable).returncode == 0
+
+    assert image.base().create(path, sys.executable).returncode == 0
 
     asked = subprocess.run([path / "bin/python", "-m", "pip", "--version"], capture_output=True, text=True)
-    assert asked.returncode == 0, asked.stderr
-    assert "include-system-site-packages = true" in (path / "pyvenv.cfg").read_text()
+    assert str(path) in asked.stdout
+    assert visible(path)["pip"][1] is True
+    assert "pip" not in visible(image.path)
 
 
 def test_a_python_that_does_not_run_is_told(tmp_path: Path) -> None:

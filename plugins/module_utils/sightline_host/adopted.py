@@ -7,6 +7,7 @@ it and comes first. The Python itself is not touched.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -51,15 +52,19 @@ class AdoptedBase:
         return {"packages": self.packages, "torch": self.torch}
 
     def create(self, path: Path, interpreter: str) -> subprocess.CompletedProcess[str]:
-        """Run venv so that the base's packages are seen from `path`."""
-        command = [interpreter, "-m", "venv", str(path)]
+        """Run venv so that the base's packages are seen from `path`, its pip among them."""
+        command = [interpreter, "-m", "venv", "--without-pip", str(path)]
         if self.kind != "venv" or _sees_system(Path(self.packages)):
             command.append("--system-site-packages")
-        made = subprocess.run(command, capture_output=True, text=True)
+        made = _run(command)
         if made.returncode == 0 and self.kind == "venv":
             # An environment made from an environment looks into the Python below both, not into the first.
             for folder in path.glob("lib/python3*/site-packages"):
                 (folder / _POINTER).write_text(f"import site; site.addsitedir({self.packages!r})\n")
+        python = str(path / "bin/python")
+        if made.returncode == 0 and _run([python, "-m", "pip", "--version"]).returncode != 0:
+            # Some images come without: those that uv has made.
+            made = _run([python, "-m", "ensurepip", "--default-pip"])
         return made
 
     def rest(self, path: Path, text: str) -> str:
@@ -90,6 +95,11 @@ class AdoptedBase:
             else:
                 kept.append(block)
         return "".join(kept)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONNOUSERSITE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def visible(path: Path) -> dict[str, tuple[str, bool]]:

@@ -61,9 +61,10 @@ def prefixes_of(candidates: Sequence[str], found: Sequence[Facts]) -> list[str]:
 
 
 def makes_environments(python: str) -> bool:
-    """Whether this interpreter has what `python -m venv` needs: Debian packs it apart."""
+    """Whether this interpreter can make environments on itself: by its own pip, or one that venv brings."""
+    needs = "import venv\ntry: import pip\nexcept ImportError: import ensurepip"
     try:
-        asked = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, timeout=20)
+        asked = subprocess.run([python, "-c", needs], capture_output=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0
