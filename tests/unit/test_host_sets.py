@@ -17,7 +17,7 @@ from sightline_host.apt_sources import Repository
 from sightline_host.dependants import states
 from sightline_host.host_sets import LEDGER, HostSet, SetsProblem, read_ledger, read_sets, write_ledger
 from sightline_host.package_removal import remove_sets
-from sightline_host.package_set import PackageSet, Wanted, version_numbers
+from sightline_host.package_set import PackageSet, Wanted, version_numbers, wanted_set
 
 from tests.stand_ins.apt_repository import AptRepository, Package, missing_programs
 from tests.unit.apt_roots import AptRoot, make_root
@@ -449,6 +449,33 @@ def test_files_of_a_set_cannot_be_taken_for_somebody_elses(wanted: Wanted) -> No
     for path in ("etc/profile.d/cuda.sh", "/etc/profile.d/sightline.sh", "etc/sightline/cuda"):
         with pytest.raises(ValueError, match="sightline in their names"):
             dataclasses.replace(wanted, files={path: ""})
+
+
+def test_a_modules_options_become_a_set() -> None:
+    repository = {"name": "n", "uri": "u", "key": "k", "fingerprint": "f", "suite": None, "components": None}
+    told = {"name": "driver", "repositories": [repository], "packages": ["a"], "least": {"a": 5, "b": ""}}
+    made = wanted_set({**told, "hold": None, "files": None, "unknown": 1})
+    assert made.repositories == (Repository("n", "u", "k", "f", "/", ()),)
+    assert (made.packages, made.hold, made.files, made.least) == (("a",), (), {}, {"a": "5"})
+    with pytest.raises(ValueError, match="needs name, uri, key and fingerprint"):
+        wanted_set({**told, "repositories": [{"name": "n", "uri": "u"}]})
+
+
+def test_a_folder_of_the_set_goes_with_it(root: AptRoot, wanted: Wanted, a_set: Set, said: list[str]) -> None:
+    work = a_set(dataclasses.replace(wanted, packages=()))
+    work.open()
+    with pytest.raises(ValueError, match="sightline in its name"):
+        work.note_folder(Path("/usr/local/lib/cudnn"))
+    work.note_folder(Path("/usr/local/lib/sightline-cudnn"))
+    folder = root.path / "usr/local/lib/sightline-cudnn"
+    (folder / "lib").mkdir(parents=True)
+    work.close()
+    assert read_sets(root.path)["tools"]["whole"] is True  # type: ignore[index]
+    folder.rename(folder.with_name("elsewhere"))
+    assert read_sets(root.path)["tools"]["wrong"] == "/usr/local/lib/sightline-cudnn is gone"  # type: ignore[index]
+    folder.with_name("elsewhere").rename(folder)
+    remove_sets(None, said.append, root.path, 0.5)
+    assert not folder.exists()
 
 
 def test_versions_are_numbers() -> None:
