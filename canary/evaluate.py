@@ -22,9 +22,11 @@ from canary.questions import as_json, colour, content, count, shape, yes_or_no
 from canary.reading import number, word
 from canary.scene import Scene
 from canary.talk import talk
-from canary.vocabulary import NO_IMAGE, NOTHING
+from canary.vocabulary import LISTED, NO_IMAGE, NOTHING
 
 Drawn = tuple[Image.Image, Scene]
+LETTER_HEIGHT, LETTER_WIDTH = 20.0, 14.0
+"""From what size on letters are read, in the model's 112 px; what is smaller is a task of its own."""
 Message = dict[str, Any]
 
 
@@ -73,24 +75,50 @@ def assistant(answer: str) -> Message:
     return {"role": "assistant", "content": [{"type": "text", "text": answer}]}
 
 
+def _small(scene: Scene) -> bool:
+    left, top, right, bottom = scene.box
+    return bool(scene.text) and (
+        bottom - top < LETTER_HEIGHT or (right - left) / len(scene.text) < LETTER_WIDTH
+    )
+
+
+def _draw(
+    rng: np.random.Generator,
+    kind: str,
+    length: int | None = None,
+    fits: Callable[[Scene], bool] = lambda scene: not _small(scene),
+) -> Drawn:
+    while True:
+        picture, scene = draw(rng, kind, length=length)
+        if fits(scene):
+            return picture, scene
+
+
 def _about(
     ask: Callable[[np.random.Generator, Scene], Asked], kind: str, length: int | None = None
 ) -> Callable[[np.random.Generator], Case]:
     def make(rng: np.random.Generator) -> Case:
-        picture, scene = draw(rng, kind, length=length)
+        picture, scene = _draw(rng, kind, length)
         asked = ask(rng, scene)
         return Case([user(asked.question, 1)], [picture], asked.answer)
 
     return make
 
 
-def _listed_word(rng: np.random.Generator) -> Case:
-    while True:
-        picture, scene = draw(rng, "word")
-        from canary.vocabulary import WORDS
+def _word(listed: bool) -> Callable[[np.random.Generator], Case]:
+    def make(rng: np.random.Generator) -> Case:
+        picture, scene = _draw(
+            rng, "word", fits=lambda scene: not _small(scene) and (scene.text in LISTED) == listed
+        )
+        return Case([user(word(rng, scene).question, 1)], [picture], scene.text)
 
-        if scene.text in WORDS:
-            return Case([user(word(rng, scene).question, 1)], [picture], scene.text)
+    return make
+
+
+def _small_print(rng: np.random.Generator) -> Case:
+    kind, ask = ("number", number) if rng.random() < 0.5 else ("word", word)
+    picture, scene = _draw(rng, kind, fits=_small)
+    return Case([user(ask(rng, scene).question, 1)], [picture], scene.text)
 
 
 def _no_image(rng: np.random.Generator) -> Case:
@@ -121,7 +149,7 @@ def _pair(quality: str) -> Callable[[np.random.Generator], Case]:
 
 def _place(kind: str) -> Callable[[np.random.Generator], Case]:
     def make(rng: np.random.Generator) -> Case:
-        drawn = [draw(rng, kind) for _ in range(2)]
+        drawn = [_draw(rng, kind) for _ in range(2)]
         asked = in_one(rng, [scene for _, scene in drawn], int(rng.integers(2)))
         return Case([user(asked.question, 2)], [picture for picture, _ in drawn], asked.answer)
 
@@ -148,8 +176,9 @@ TASKS: dict[str, Callable[[np.random.Generator], Case]] = {
     "number, 2 digits": _about(number, "number", 2),
     "number, 3 digits": _about(number, "number", 3),
     "number, 4 digits": _about(number, "number", 4),
-    "word, listed": _listed_word,
-    "word, half of them random letters": _about(word, "word"),
+    "word, listed": _word(listed=True),
+    "word, random letters": _word(listed=False),
+    "small print": _small_print,
     "two pictures, same colour": _pair("colour"),
     "two pictures, same shape": _pair("shape"),
     "two pictures, number by place": _place("number"),

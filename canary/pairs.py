@@ -59,15 +59,9 @@ def same(rng: np.random.Generator, one: Scene, two: Scene, quality: str) -> Aske
             "Are [they|both] the same shape?",
         ]
     choice = rng.random()
-    if choice < 0.8:
+    if choice < 0.87:
         asked = templates[0] if rng.random() < 0.3 else templates[int(rng.integers(len(templates)))]
         return Asked("same", style(rng, expand(rng, asked), "yesno"), "yes" if truth else "no")
-    if choice < 0.87:
-        return Asked(
-            "same",
-            style(rng, expand(rng, f"Do {_TWO} [show|have] different {name}s?"), "yesno"),
-            "no" if truth else "yes",
-        )
     question = expand(
         rng,
         f"[Is the {name} in {_TWO} the same or different?|Same {name} or different[| {name}]?|"

@@ -15,7 +15,7 @@ import numpy as np
 from canary.conversation import COMPARED, KIND_SHARES, Chooser, no_picture, two_alike
 from canary.grammar import Asked
 from canary.pairs import how_many_pictures, in_one, same, which_of_two
-from canary.questions import ask, which, yes_or_no
+from canary.questions import ask, count, which, yes_or_no
 from canary.scene import KINDS
 from canary.talk import talk
 
@@ -29,9 +29,19 @@ class Sheet:
 
 
 def about_one(rng: np.random.Generator, chooser: Chooser) -> Sheet:
-    """One picture and five questions of the tasks that suit it."""
+    """One picture and three questions of the tasks that suit it."""
     row = chooser.of_kind(rng, str(rng.choice(KINDS, p=KIND_SHARES)))
-    return Sheet([row], [ask(rng, chooser.scenes[row]) for _ in range(5)])
+    return Sheet([row], [ask(rng, chooser.scenes[row]) for _ in range(3)])
+
+
+def about_many(rng: np.random.Generator, chooser: Chooser) -> Sheet:
+    """One picture of several shapes, how many there are, and one question more.
+
+    Counting takes more pictures to learn than any other task, so these sheets are short and there are many.
+    """
+    row = chooser.of_kind(rng, "several")
+    scene = chooser.scenes[row]
+    return Sheet([row], [count(rng, scene), ask(rng, scene)])
 
 
 def about_parts(rng: np.random.Generator, chooser: Chooser) -> Sheet:

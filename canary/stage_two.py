@@ -24,7 +24,7 @@ from canary.encoding import Encoded, Encoder
 from canary.model import Canary
 from canary.optimise import LEARNING_RATE, Optimiser, autocast
 from canary.pool import Pool
-from canary.sheets import about_none, about_one, about_pair, about_parts, by_place
+from canary.sheets import about_many, about_none, about_one, about_pair, about_parts, by_place
 from canary.stage_one import HELD_OUT, Labels, Reader, labels_of, seeing_loss
 from canary.tokenizer import END_OF_TEXT, IMAGE, token_id
 
@@ -33,8 +33,15 @@ SEEING = 0.15
 JOINING = 0.4
 """The tower's rate beside the language model's, once it has joined."""
 
-SHEETS = ((about_one, 0.34), (about_parts, 0.12), (about_pair, 0.26), (by_place, 0.1), (about_none, 0.05))
-TALKS = ((single, 0.07), (several, 0.04), (without, 0.02))
+SHEETS = (
+    (about_one, 0.28),
+    (about_many, 0.35),
+    (about_parts, 0.05),
+    (about_pair, 0.14),
+    (by_place, 0.08),
+    (about_none, 0.04),
+)
+TALKS = ((single, 0.03), (several, 0.02), (without, 0.01))
 """What a batch is made of, as shares."""
 
 

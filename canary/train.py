@@ -24,8 +24,8 @@ from canary.stage_two import accuracy, train_stage_two
 from canary.tokenizer import train_tokenizer
 from canary.workers import in_processes
 
-FULL_MINUTES = 50
-"""About what the full schedule takes on two idle cores; `--minutes` scales the steps against it."""
+FULL_MINUTES = 100
+"""About what the full schedule takes on two cores; `--minutes` scales the steps against it."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Schedule:
 
     pictures: int = 110_000
     stage_one: int = 7_000
-    stage_two: int = 1_600
+    stage_two: int = 2_000
     batch: int = 64
-    sequences: int = 44
+    sequences: int = 60
     processes: int = 2
 
 
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/train-canary",
         description="Draws pictures, trains the canary on them from nothing, and exports it.",
-        epilog="examples:  scripts/train-canary            (about 50 minutes on two idle cores)\n"
+        epilog="examples:  scripts/train-canary            (about 100 minutes on two cores)\n"
         "           scripts/train-canary --short    (a few minutes: does the loop learn?)\n"
         "           scripts/train-canary --evaluate canary/weights\n"
         "           scripts/train-canary --export canary/weights --from .sightline/canary/model",
