@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sightline_host.managed_python import first_answer
 
 from sightline.pythons import addresses, locked_builds
-from tests.ansible.clones import CHECKOUT, copy_checkout, plain_environment
+from tests.lab.deploying import Deployer, recap
 from tests.lab.host import Host, Lab
 from tests.unit.relocatable_python import listed, pack, python_312
 
@@ -27,43 +27,30 @@ pytestmark = pytest.mark.slow
 ROOT = "/opt/sightline"
 SECOND = "/opt/second"
 IMAGE = "/opt/venvs/image"
-HOUR = 3600
 
 
 @dataclass(frozen=True)
 class Seeded:
-    """A host, and a clone of this checkout to deploy to it from."""
+    """A host, what deploys to it, and the list of Pythons for uv; "" for uv's own."""
 
     host: Host
-    clone: Path
-    inventory: Path
+    deployer: Deployer
     listed: str
 
-    def deploy(self, *settings: str) -> str:
+    def deploy(self, **settings: object) -> str:
         """Run site.yml with the seed stack on the CPU, and see it end proven. Returns its output."""
-        seed = [
-            "sightline_release=seed-cu124",
-            "sightline_device=cpu",
-            f"sightline_python_list={self.listed}",
-        ]
-        words = [word for setting in (*seed, *settings) for word in ("-e", setting)]
-        ended = subprocess.run(
-            ["scripts/playbook", "site.yml", "-i", str(self.inventory), "--limit", self.host.name, *words],
-            cwd=self.clone, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=HOUR,
-        )  # fmt: skip
-        print(ended.stdout)
+        seed = {"release": "seed-cu124", "device": "cpu", "python_list": self.listed}
+        given: dict[str, Any] = {f"sightline_{name}": value for name, value in {**seed, **settings}.items()}
+        ended = self.deployer.play(self.host, "site.yml", **given)
         assert ended.returncode == 0
-        report = json.loads(
-            (self.clone / f".sightline/reports/{self.host.name}/latest/report.json").read_text()
-        )
-        assert report["verdict"]["outcome"] == "proven"
+        latest = self.deployer.clone / f".sightline/reports/{self.host.name}/latest/report.json"
+        assert json.loads(latest.read_text())["verdict"]["outcome"] == "proven"
         return ended.stdout
 
     @property
     def record(self) -> dict[str, str]:
         """What the deployment's record says of the environment."""
-        told = json.loads((self.clone / f".sightline/deployments/{self.host.name}.json").read_text())
+        told = json.loads((self.deployer.clone / f".sightline/deployments/{self.host.name}.json").read_text())
         return dict(told["environment"])
 
     def python(self, code: str) -> str:
@@ -89,21 +76,12 @@ def pythons(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture(scope="module")
 def seeded(lab: Lab, pythons: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    clone = copy_checkout(tmp_path_factory.mktemp("clone"))
-    (clone / ".venv").symlink_to(CHECKOUT / ".venv")
+    deployer = Deployer.into(tmp_path_factory.mktemp("clone"), lab)
     host = lab.up("seed", "debian13", on_disk=True)
     if pythons is not None:
-        copy = [
-            "scp",
-            "-q",
-            "-r",
-            "-F",
-            str(host.place.ssh_config),
-            str(pythons),
-            f"{host.name}:/srv/pythons",
-        ]
+        copy = ["scp", "-q", "-r", "-F", host.place.ssh_config, pythons, f"{host.name}:/srv/pythons"]
         subprocess.run(copy, check=True, timeout=120)
-    yield Seeded(host, clone, lab.inventory, "file:///srv/pythons/list.json" if pythons else "")
+    yield Seeded(host, deployer, "file:///srv/pythons/list.json" if pythons else "")
     lab.down("seed")
 
 
@@ -146,8 +124,7 @@ def test_the_wheels_are_gone_once_they_are_installed(deployed: Seeded) -> None:
 
 
 def test_a_second_run_changes_nothing(deployed: Seeded) -> None:
-    said = deployed.deploy()
-    assert re.search(rf"^{deployed.host.name} .*changed=0 ", said, re.MULTILINE), said
+    assert recap(deployed.deploy(), deployed.host)["changed"] == 0
 
 
 def test_an_image_with_this_pytorch_is_built_on_and_only_what_it_lacks_is_fetched(deployed: Seeded) -> None:
@@ -164,10 +141,7 @@ def test_an_image_with_this_pytorch_is_built_on_and_only_what_it_lacks_is_fetche
     listing = f"find {own}/lib -type f ! -name '*.pyc' -printf '%P %s %T@\\n' | sort | sha256sum"
     before = host.says(listing)
 
-    said = deployed.deploy(
-        f"sightline_root={SECOND}", "sightline_service=sightline-second", "sightline_port=8700",
-        "sightline_python_env=adopt",
-    )  # fmt: skip
+    said = deployed.deploy(root=SECOND, service="sightline-second", port=8700, python_env="adopt")
 
     assert f"built on {IMAGE}/bin/python3.12" in said
     assert host.says(listing) == before
