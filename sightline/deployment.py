@@ -76,7 +76,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployed endpoint. `api_key_file` lies on the controller, `api_key_path` on the host."""
+    """One deployed endpoint. `api_key_file` lies on the controller, `api_key_path` on the host.
+
+    `device` is what the server computes on; records of earlier versions know none but the CPU.
+    """
 
     schema: int
     host: str
@@ -93,6 +96,7 @@ class Deployment:
     model_dir: str
     api_key_path: str
     deployed_at: str
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 def names(checkout: Path) -> list[str]:

@@ -17,6 +17,7 @@ if _CHECKOUT not in sys.path:
 from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
+from sightline.plan.situation import Situation, computes_on  # noqa: E402
 from sightline.preparing import prepare  # noqa: E402
 
 display = Display()
@@ -60,6 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "python_choice": python,
             "adopted": ready.adopted,
             "host": plan.host or {},
+            "device": computes_on(Situation(model, release, facts, ready.settings)),
             "model_name": model["name"],
             "release_name": release["name"],
         }

@@ -27,12 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Without a host there is nothing to check: the project's own test suite leaves these checks out.
 
-    Those of CUDA are for hosts whose release has it.
+    Those of CUDA are for hosts whose release has it, those of GPUs for services that compute on them.
     """
     record = config.getoption("--deployment")
     if record is None:
         return True
+    if collection_path.name == "test_gpu.py":
+        return True if device_of(record) != "cuda" else None
     return True if collection_path.name == "test_cuda_stack.py" and not release_of(record)["cuda"] else None
+
+
+def device_of(record: Path) -> str:
+    """What the record's service computes on; "cpu" for a record that cannot be read."""
+    try:
+        return load(record).device
+    except DeploymentError:
+        return "cpu"
 
 
 def release_of(record: Path) -> dict[str, Any]:

@@ -36,6 +36,44 @@ print(json.dumps({"torch": torch.__version__, "CUDA": torch.version.cuda, "cuDNN
 """
 """Prints what PyTorch says of itself and of the libraries that it has loaded; it needs no GPU for that."""
 
+MATMUL = """\
+import json, torch
+torch.manual_seed(7)
+a, b = torch.randn(512, 512, dtype=torch.float64), torch.randn(512, 512, dtype=torch.float64)
+there = (a.to("cuda") @ b.to("cuda")).cpu()
+differ = float((there - a @ b).abs().max())
+print(json.dumps({"largest difference": differ, "on": torch.cuda.get_device_name()}))
+"""
+"""Multiplies two matrices on the GPU and on the CPU, in 64 bits, and prints how far the products differ."""
+
+GPU_SIDE = """\
+import json, os, subprocess
+def text(path):
+    try:
+        return open(path).read()
+    except OSError:
+        return ""
+def run(*words):
+    try:
+        ended = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=60)
+        return {"code": ended.returncode, "text": ended.stdout or ended.stderr}
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return {"code": None, "text": str(problem)}
+parents = {}
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    stat = text("/proc/" + pid + "/stat")
+    if stat:
+        parents[pid] = stat.rpartition(")")[2].split()[1]
+print(json.dumps({
+    "module": text("/sys/module/nvidia/version").strip(), "smi": run("nvidia-smi", "-q", "-x"),
+    "mounts": text("/proc/self/mounts"), "ledger": text("/var/lib/sightline/host.json"),
+    "held": run("apt-mark", "showhold")["text"].split(), "parents": parents,
+    "nvcc": run("bash", "-lc", "nvcc --version")["text"]}))
+"""
+"""Prints what the host says of its GPUs: the kernel module's version, nvidia-smi's list, what Sightline wrote
+down about driver and toolkit (seen by root), what is held, nvcc, and each process's parent.
+"""
+
 STATUS_OF = """\
 import sys, urllib.error, urllib.request
 url, key_path = sys.argv[1], sys.argv[2]

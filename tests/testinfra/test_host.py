@@ -53,7 +53,7 @@ def test_service_starts_by_itself(host: Host, deployment: Deployment) -> None:
 
 def test_process_runs_as_the_right_user(host: Host, deployment: Deployment) -> None:
     """The process runs as the user it was deployed for"""
-    pid = _pid(host, deployment)
+    pid = service_pid(host, deployment)
     owner = host.run("stat -c %%U /proc/%s", pid).stdout.strip()
     assert owner == deployment.service.user, (
         f"process {pid} runs as {owner}, not as {deployment.service.user}"
@@ -169,7 +169,8 @@ def _supervisorctl(host: Host, deployment: Deployment, *arguments: str) -> str:
     return str(said.splitlines()[-1])
 
 
-def _pid(host: Host, deployment: Deployment) -> str:
+def service_pid(host: Host, deployment: Deployment) -> str:
+    """The process that systemd or supervisord keeps running."""
     name = deployment.service.name
     if deployment.init == "systemd":
         pid = host.run("systemctl show -p MainPID --value %s", name).stdout.strip()
