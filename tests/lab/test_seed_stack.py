@@ -79,7 +79,15 @@ def seeded(lab: Lab, pythons: Path | None, tmp_path_factory: pytest.TempPathFact
     deployer = Deployer.into(tmp_path_factory.mktemp("clone"), lab)
     host = lab.up("seed", "debian13", on_disk=True)
     if pythons is not None:
-        copy = ["scp", "-q", "-r", "-F", host.place.ssh_config, pythons, f"{host.name}:/srv/pythons"]
+        copy = [
+            "scp",
+            "-q",
+            "-r",
+            "-F",
+            str(host.place.ssh_config),
+            str(pythons),
+            f"{host.name}:/srv/pythons",
+        ]
         subprocess.run(copy, check=True, timeout=120)
     yield Seeded(host, deployer, "file:///srv/pythons/list.json" if pythons else "")
     lab.down("seed")
