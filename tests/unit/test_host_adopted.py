@@ -42,7 +42,8 @@ class Image:
         return {
             str(file): file.stat().st_mtime_ns
             for file in self.path.rglob("*")
-            if "__pycache__" not in str(file)
+            # A folder's time changes when Python keeps bytecode in it, which is no harm.
+            if file.is_file() and "__pycache__" not in str(file)
         }
 
 
