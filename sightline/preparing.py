@@ -34,8 +34,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     """Work out where things go and on which Python the environment stands.
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
-    that name (env, source, mirror, list, named, indexes, torch_indexes), all optional; likewise `device` and
-    `host_side` (what is wished of driver and CUDA).
+    that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
+    `device` and `host_side` (what is wished of driver and CUDA).
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
@@ -55,6 +55,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "indexes": list(indexes.packages),
         "python_env": python.get("env") or "auto",
         "python_source": python.get("source") or "auto",
+        "python_repository": dict(python.get("repository") or {}),
         "python_mirror": python.get("mirror") or "",
         "python_list": python.get("list") or "",
         "pythons_named": bool(python.get("named")),

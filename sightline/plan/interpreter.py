@@ -85,7 +85,7 @@ def python_notes(there: Situation) -> list[str]:
             f"the environment is built on {choice.path}, which brings PyTorch {choice.base['torch']} as the "
             "release wants it: only what is missing is fetched (sightline_python_env=own fetches all)",
         ]
-    come = {"packages": "of the distribution", "managed": "as uv builds it", "deadsnakes": "of deadsnakes"}
+    come = {"packages": "of the distribution", "managed": "as uv builds it", "repository": "as named"}
     named = f" (installs {', '.join(choice.packages)})" if choice.packages else ""
     return [*notes, f"Python {choice.version} {come[choice.source]} is installed{named}"]
 
@@ -102,8 +102,10 @@ def _alternatives(there: Situation) -> Iterator[str]:
             "let uv bring one from a mirror of python-build-standalone that this host reaches, an address or "
             "file:///folder (-e sightline_python_mirror=...)"
         )
-    ubuntu = read_or_none(there.facts, "distribution.id", str) == "ubuntu"
-    if ubuntu and may_install(there):
-        yield "take it from deadsnakes (-e sightline_python_source=deadsnakes)"
+        if may_install(there):
+            yield (
+                "name a repository of packages that has it (sightline_python_repository), such as "
+                "deadsnakes for Ubuntu"
+            )
     if there.release["accelerator"] == "cuda":
         yield "use an image that brings it with PyTorch (docs/python.md)"

@@ -1,7 +1,6 @@
 """Where a Python that the release takes can come from, when the host has none that can make environments.
 
-In this order: the distribution's packages, and a build that uv brings; on Ubuntu deadsnakes, but only when it
-is asked for, because it adds somebody else's packages to the system.
+In this order: the distribution's packages, those of a repository that a person names, a build that uv brings.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from sightline.plan.situation import Situation
 from sightline.plan.versions import version_tuple
 from sightline.pythons import addresses, key
 
-Source = Literal["found", "adopted", "packages", "managed", "deadsnakes"]
+Source = Literal["found", "adopted", "packages", "repository", "managed"]
 
 DISTRIBUTIONS = {
     ("debian", "12"): ("3.11",),
@@ -90,10 +89,10 @@ def ways(there: Situation) -> Iterator[PythonChoice]:
     wanted = read_or_none(there.settings, "python_source", str) or "auto"
     if wanted == "auto":
         yield from _of_distribution(there)
+    if wanted in ("auto", "repository"):
+        yield from _of_repository(there)
     if wanted in ("auto", "uv"):
         yield from _managed(there)
-    if wanted == "deadsnakes":
-        yield from _deadsnakes(there)
 
 
 def places(there: Situation) -> list[str]:
@@ -135,11 +134,11 @@ def _managed(there: Situation) -> Iterator[PythonChoice]:
     yield PythonChoice(path, version, "managed", packages, helper)
 
 
-def _deadsnakes(there: Situation) -> Iterator[PythonChoice]:
+def _of_repository(there: Situation) -> Iterator[PythonChoice]:
     minor, _ = _newest(there)
-    if minor and may_install(there) and _distribution(there)[0] == "ubuntu":
+    if minor and may_install(there) and read_or_none(there.settings, "python_repository", dict):
         names = (f"python{minor}", f"python{minor}-venv")
-        yield PythonChoice(f"/usr/bin/python{minor}", minor, "deadsnakes", names)
+        yield PythonChoice(f"/usr/bin/python{minor}", minor, "repository", names)
 
 
 def _helper(there: Situation) -> tuple[str, tuple[str, ...]]:

@@ -318,21 +318,31 @@ def test_a_source_that_does_not_answer_is_refused_with_the_alternatives() -> Non
     assert "Python 3.13.5" in said
     assert "does not answer (https://x: Name or service not known)" in said
     assert "release seed-cu124 takes Python >= 3.12, < 3.13" in said
-    for way in ("sightline_pythons", "sightline_python_mirror", "PyTorch"):
+    for way in ("sightline_pythons", "sightline_python_mirror", "sightline_python_repository", "PyTorch"):
         assert way in said
-    assert "deadsnakes" not in said
+    inputs.facts |= {"uid": 1000, "python": [{"path": "/usr/bin/python3", "version": "3.13.5", "venv": True}]}
+    assert "sightline_python_repository" not in refusal(inputs.plan(), "python_fits")
 
 
-def test_deadsnakes_is_an_alternative_on_ubuntu_and_taken_only_when_asked_for() -> None:
-    inputs = seed(python_source={"reachable": False, "detail": None})
+def test_a_repository_that_is_named_comes_before_uv_and_after_the_distribution() -> None:
+    """As deadsnakes for Ubuntu."""
+    inputs = seed()
     inputs.facts["distribution"] = {"id": "ubuntu", "version": "22.04"}
-    assert "sightline_python_source=deadsnakes" in refusal(inputs.plan(), "python_fits")
-    inputs.settings["python_source"] = "deadsnakes"
-    assert chosen(inputs) == ("deadsnakes", "/usr/bin/python3.12")
+    inputs.settings["python_repository"] = {"name": "deadsnakes", "uri": "https://mirror.example/deadsnakes"}
+    plan = inputs.plan()
+    assert plan.python is not None
+    assert chosen(inputs) == ("repository", "/usr/bin/python3.12")
+    assert plan.python["packages"] == ["python3.12", "python3.12-venv"]
+    assert asked(inputs) == []
+    inputs.facts["distribution"]["version"] = "24.04"
+    assert chosen(inputs)[0] == "packages"
+    inputs.settings["python_source"] = "repository"
+    assert chosen(inputs)[0] == "repository"
     inputs.facts["uid"] = 1000
     assert chosen(inputs) == ("", "")
-    inputs.facts |= {"uid": 0, "distribution": {"id": "debian", "version": "13"}}
-    assert chosen(inputs) == ("", "")
+    inputs.settings["python_source"] = "uv"
+    inputs.facts["uid"] = 0
+    assert chosen(inputs)[0] == "managed"
 
 
 def test_interpreters_that_are_named_are_the_only_ones() -> None:
