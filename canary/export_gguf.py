@@ -75,6 +75,15 @@ def paired(weight: NDArray[Any], heads: int) -> NDArray[Any]:
     return weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
+def class_last(positions: NDArray[Any]) -> NDArray[Any]:
+    """Position embeddings [1 + patches, width] with the class token's moved from first to last.
+
+    llama.cpp (seen with xllamacpp, and only visible to a model that reads) puts the class token behind the
+    patches and counts positions from 0: with the Hub's order every patch has its left neighbour's position.
+    """
+    return np.concatenate([positions[1:], positions[:1]])
+
+
 def _add(writer: Any, name: str, weight: NDArray[Any]) -> None:
     precise = weight.ndim == 1 or "position_embd" in name
     writer.add_tensor(name, np.ascontiguousarray(weight, dtype=np.float32 if precise else np.float16))
@@ -169,6 +178,8 @@ def export_pair(folder: Path, out: Path) -> tuple[Path, Path]:
             continue
         if target.startswith("blk.") and ("attn_q" in target or "attn_k" in target):
             weight = paired(weight, heads)
+        if target == "v.position_embd.weight":
+            weight = class_last(weight)
         _add(tower if target.startswith(("v.", "mm.")) else text, target, weight)
     _close(text)
     _close(tower)

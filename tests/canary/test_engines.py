@@ -13,7 +13,7 @@ from PIL import Image
 
 from canary.draw import Canvas, draw
 from canary.evaluate import user
-from canary.export_gguf import export_pair, gguf_name, paired
+from canary.export_gguf import class_last, export_pair, gguf_name, paired
 
 HERE = Path(__file__).parent
 QUESTIONS = {
@@ -110,6 +110,10 @@ def test_rotary_rows_become_neighbours() -> None:
     rows = np.arange(8)[:, None].repeat(2, 1)
     assert paired(rows, 1)[:, 0].tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
     assert paired(rows, 2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_patches_come_first_in_the_positions_of_the_pair() -> None:
+    assert class_last(np.array([[9], [0], [1], [2]]))[:, 0].tolist() == [0, 1, 2, 9]
 
 
 def test_an_unknown_weight_is_not_passed_over() -> None:
