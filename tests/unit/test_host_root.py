@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sightline_host.root import SUBFOLDERS, RootProblem, make_root, remove_root
-from sightline_host.state import MARKER
+from sightline_host.state import MARKER, read_root
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -46,6 +46,29 @@ def test_somebody_elses_folder_is_not_taken(tmp_path: Path) -> None:
         with pytest.raises(RootProblem, match=f"{tmp_path} is not empty and was not made by Sightline"):
             make_root(tmp_path, None, dry)
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_what_a_check_leaves_there_is_nobodys(tmp_path: Path) -> None:
+    """Ansible makes its temporary folder on the host even where it only says what it would do."""
+    root = tmp_path / "root"
+    (root / "tmp/ansible/ansible-tmp-1").mkdir(parents=True)
+    (root / "tmp/jobs").mkdir()
+    assert read_root(str(root))["empty"] is True
+    (root / "tmp/thesis.tex").write_text("three years of work")
+    assert read_root(str(root))["empty"] is False
+    with pytest.raises(RootProblem, match="was not made by Sightline"):
+        make_root(root, None)
+    (root / "tmp/thesis.tex").unlink()
+    make_root(root, None)
+    assert read_root(str(root))["ours"] is True
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_tmp_that_is_no_folder_is_somebodys(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "tmp").touch() if kind == "file" else (root / "tmp").symlink_to(tmp_path)
+    assert read_root(str(root))["empty"] is False
 
 
 def test_somebody_elses_folder_is_not_removed(tmp_path: Path) -> None:

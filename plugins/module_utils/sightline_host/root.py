@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from .secret import find_user
-from .state import MARKER
+from .state import MARKER, holds_nothing
 
 SUBFOLDERS = {
     "cache": 0o700,
@@ -30,7 +30,7 @@ def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
     Raises RootProblem when `root` holds somebody else's files, OSError when it can't be made.
     """
     marker = root / MARKER
-    if root.is_dir() and any(root.iterdir()) and not marker.exists():
+    if root.is_dir() and not marker.exists() and not holds_nothing(root):
         raise RootProblem(
             f"{root} is not empty and was not made by Sightline: name another folder as sightline_root"
         )

@@ -87,12 +87,20 @@ def read_root(path: str) -> Facts:
         "path": path,
         "exists": exists,
         "ours": os.path.isfile(root / MARKER),
-        "empty": readable and not any(root.iterdir()),
+        "empty": readable and holds_nothing(root),
         "writable": os.access(nearest, os.W_OK | os.X_OK) and os.path.isdir(nearest),
         "free_bytes": usage.free,
         "total_bytes": usage.total,
         "filesystem": _mount_type(nearest),
     }
+
+
+def holds_nothing(root: Path) -> bool:
+    """Whether a folder is empty but for Ansible's own temporary folders, which a mere check leaves there."""
+    tmp = root / "tmp"
+    if any(path != tmp or path.is_symlink() or not path.is_dir() for path in root.iterdir()):
+        return False
+    return not tmp.exists() or all(path.name in ("ansible", "jobs") for path in tmp.iterdir())
 
 
 def read_installed(root: str) -> Facts:
