@@ -19,7 +19,9 @@ def overview() -> str:
     releases = [("release", "can be built", "run here", "what it is")]
     for name in names("release"):
         release = load_release(name)
-        run = "yes" if release["tested_together"]["status"] == "checked_here" else "no"
+        run = {"checked_here": "yes", "checked_on_cpu": "on a CPU"}.get(
+            release["tested_together"]["status"], "no"
+        )
         releases.append((name, "yes" if release["lock_files"] else "no: no lock file", run, release["title"]))
     return "\n".join([*table(models), "", *table(releases)])
 

@@ -210,8 +210,12 @@ def _host(there: Situation) -> dict[str, Any] | None:
 
 def _notes(there: Situation, changing: set[str]) -> list[str]:
     notes = gpu_notes(there) + device_notes(there) + host_notes(there)
-    if there.release["tested_together"]["status"] == "not_run_here":
-        notes.append(f"release {there.release['name']} was never run by this project")
+    never = {
+        "not_run_here": "never run by this project",
+        "checked_on_cpu": "run by this project on CPUs only",
+    }
+    if said := never.get(there.release["tested_together"]["status"]):
+        notes.append(f"release {there.release['name']} was {said}")
     try:
         serving = there.serving
     except Unreadable:

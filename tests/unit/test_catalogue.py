@@ -583,13 +583,13 @@ def test_the_command_shows_one_and_all(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["show"]) == 0
     overview = capsys.readouterr().out
     assert "llama-3.2-90b-vision-bnb-4bit" in overview
-    assert "seed-cu124" in overview
+    assert re.search(r"^seed-cu124 +yes +on a CPU ", overview, re.MULTILINE)
     assert main(["show", "llama-3.2-90b-vision-bnb-4bit"]) == 0
     shown = capsys.readouterr().out
     assert "It cannot be deployed yet" in shown
     assert "not       vllm" in shown
     assert main(["show", "seed-cu124"]) == 0
-    assert "not_run_here" in capsys.readouterr().out
+    assert "checked_on_cpu" in capsys.readouterr().out
     assert main(["show", "qwen2.5-vl-7b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == load_model("qwen2.5-vl-7b")
 

@@ -59,8 +59,10 @@ def test_what_a_check_leaves_there_is_nobodys(tmp_path: Path) -> None:
     with pytest.raises(RootProblem, match="was not made by Sightline"):
         make_root(root, None)
     (root / "tmp/thesis.tex").unlink()
+    root.chmod(0o700)
     make_root(root, None)
     assert read_root(str(root))["ours"] is True
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])

@@ -522,8 +522,14 @@ def test_who_fetches_elsewhere_needs_no_index(inputs: Inputs) -> None:
 def test_notes_tell_what_was_never_run_here(inputs: Inputs) -> None:
     entries("llama-3.2-90b-vision-bnb-4bit", "seed-cu124")(inputs)
     notes = " ".join(inputs.plan().notes)
-    assert "never run by this project" in notes
+    assert "release seed-cu124 was run by this project on CPUs only" in notes
     assert "was not checked here" in notes
+
+
+def test_a_release_that_nobody_ran_is_noted(inputs: Inputs) -> None:
+    assert not any("by this project" in note for note in inputs.plan().notes)
+    inputs.release["tested_together"]["status"] = "not_run_here"
+    assert "release cpu was never run by this project" in inputs.plan().notes
 
 
 # --- robustness -------------------------------------------------------------------------------------------

@@ -39,6 +39,9 @@ def make_root(root: Path, owner: str | None, dry: bool = False) -> list[str]:
     except OSError as problem:
         raise RootProblem(f"{root} cannot be given to its owner: {problem}") from problem
     changes = []
+    if root.is_dir() and any(root.iterdir()) and not marker.exists() and not dry:
+        # Ansible made it for itself, so that nobody else can enter; the service must.
+        root.chmod(0o755)
     for folder, mode in [(root, 0o755), *((root / name, mode) for name, mode in SUBFOLDERS.items())]:
         if not folder.is_dir():
             changes.append(str(folder))
