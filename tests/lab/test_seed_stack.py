@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sightline_host.managed_python import first_answer
@@ -40,8 +39,8 @@ class Seeded:
     def deploy(self, **settings: object) -> str:
         """Run site.yml with the seed stack on the CPU, and see it end proven. Returns its output."""
         seed = {"release": "seed-cu124", "device": "cpu", "python_list": self.listed}
-        given: dict[str, Any] = {f"sightline_{name}": value for name, value in {**seed, **settings}.items()}
-        ended = self.deployer.play(self.host, "site.yml", **given)
+        given = {f"sightline_{name}": value for name, value in {**seed, **settings}.items()}
+        ended = self.deployer.play(self.host, "site.yml", settings=given)
         assert ended.returncode == 0
         latest = self.deployer.clone / f".sightline/reports/{self.host.name}/latest/report.json"
         assert json.loads(latest.read_text())["verdict"]["outcome"] == "proven"
