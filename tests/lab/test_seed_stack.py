@@ -30,11 +30,15 @@ IMAGE = "/opt/venvs/image"
 
 @dataclass(frozen=True)
 class Seeded:
-    """A host, what deploys to it, and the list of Pythons for uv; "" for uv's own."""
+    """A host, what deploys to it, and the list of Pythons for uv; "" for uv's own.
+
+    `packages`: those of the distribution that were there before.
+    """
 
     host: Host
     deployer: Deployer
     listed: str
+    packages: str
 
     def deploy(self, **settings: object) -> str:
         """Run site.yml with the seed stack on the CPU, and see it end proven. Returns its output."""
@@ -88,8 +92,12 @@ def seeded(lab: Lab, pythons: Path | None, tmp_path_factory: pytest.TempPathFact
             f"{host.name}:/srv/pythons",
         ]
         subprocess.run(copy, check=True, timeout=120)
-    yield Seeded(host, deployer, "file:///srv/pythons/list.json" if pythons else "")
+    yield Seeded(host, deployer, "file:///srv/pythons/list.json" if pythons else "", packages_of(host))
     lab.down("seed")
+
+
+def packages_of(host: Host) -> str:
+    return host.says("dpkg-query -W -f '${Package} ${Version} ${Status}\\n' | sort")
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +170,11 @@ def test_an_image_with_this_pytorch_is_built_on_and_only_what_it_lacks_is_fetche
     assert "torch" not in added.split()
     assert int(host.says(f"du -sm {folder} | cut -f1")) < 100
     assert deployed.python("import torch; print(torch.backends.cudnn.version())") == "90100"
+
+
+def test_uninstalling_takes_away_what_came_for_the_python(deployed: Seeded) -> None:
+    assert packages_of(deployed.host) != deployed.packages
+    ended = deployed.deployer.play(deployed.host, "playbooks/uninstall.yml")
+    assert ended.returncode == 0
+    assert packages_of(deployed.host) == deployed.packages
+    assert deployed.host.run(f"test -e {SECOND}").returncode != 0
