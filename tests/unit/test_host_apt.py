@@ -168,7 +168,7 @@ def test_a_line_is_repeated_with_other_parts(root: AptRoot, archive: AptReposito
     root.trust(archive, f"{archive.uri} stood main  # ours")
     own = (root.path / "etc/apt/sources.list").read_text()
     apt = apt_of(root)
-    files = further_components(apt, ["contrib", "non-free"])
+    files = further_components(apt, ["contrib", "non-free"], "driver")
 
     (text,) = files.values()
     assert f"deb [signed-by={archive.key}] {archive.uri} stood contrib non-free\n" in text.decode()
@@ -178,7 +178,18 @@ def test_a_line_is_repeated_with_other_parts(root: AptRoot, archive: AptReposito
     assert apt.candidate("nvidia-smi") == "550.163.01-2"
     assert apt.candidate("nvidia-open-kernel-dkms") == "550.163.01-2"
     assert (root.path / "etc/apt/sources.list").read_text() == own
-    assert further_components(apt, ["contrib", "non-free"]) == {}, "they are there now"
+    assert further_components(apt, ["contrib", "non-free"], "driver") == {}, "they are there now"
+
+
+def test_a_part_that_a_source_lacks_is_asked_for_once(root: AptRoot, archive: AptRepository) -> None:
+    """Debian's updates have an empty contrib; the second set must not take it for one never asked for."""
+    root.trust(archive, f"{archive.uri} stood main")
+    apt = apt_of(root)
+    put(root, further_components(apt, ["non-free", "never-there"], "driver"))
+    apt.update([archive.uri])
+    assert further_components(apt, ["non-free", "never-there"], "cuda") == {}
+    (name,) = further_components(apt, ["contrib"], "cuda")
+    assert name == "etc/apt/sources.list.d/sightline-cuda-components.list", "each set has its own"
 
 
 def test_a_stanza_is_repeated_with_other_parts(root: AptRoot, archive: AptRepository, tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_a_stanza_is_repeated_with_other_parts(root: AptRoot, archive: AptReposi
         f"Signed-By:\n{key}"
     )
     apt = apt_of(root)
-    files = further_components(apt, ["contrib", "non-free"])
+    files = further_components(apt, ["contrib", "non-free"], "driver")
     (text,) = files.values()
     assert b"Components: non-free\n" in text
     assert b"gone" not in text
@@ -204,7 +215,7 @@ def test_other_peoples_sources_are_not_asked_for_more(root: AptRoot, tmp_path: P
     other.publish()
     root.trust(other, f"{other.uri} stood main")
     with pytest.raises(AptProblem, match="none of the host's package sources is Debian or Ubuntu's own"):
-        further_components(apt_of(root), ["non-free"])
+        further_components(apt_of(root), ["non-free"], "driver")
 
 
 # --- keys -------------------------------------------------------------------------------------------------

@@ -224,6 +224,11 @@ def test_the_log_of_a_build_is_read(tmp_path: Path) -> None:
     log.parent.mkdir(parents=True)
     log.write_text("make: begin\n/var/lib/dkms/x/550/build/a.c:1:2: error: gone\nmake: *** [a.o] Error 1\n")
     assert build_error(tmp_path) == "a.c:1:2: error: gone"
+    flags = "NV_CONFTEST_CFLAGS=-std=gnu11 -Werror=date-time -Wno-error -Wno-error=format\n"
+    log.write_text(f"{flags}/var/lib/dkms/x/550/build/b.c:7:9: error: too few arguments\n")
+    assert build_error(tmp_path) == "b.c:7:9: error: too few arguments"
+    log.write_text(f"{flags}make: *** [b.o] Error 1\n")
+    assert build_error(tmp_path) == "make: *** [b.o] Error 1"
     log.write_text("Killed\n")
     assert build_error(tmp_path) == "Killed"
 

@@ -119,6 +119,11 @@ class Apt:
         _, output = self._run("apt-get", "indextargets", "Created-By: Packages")
         return stanzas(output)
 
+    def asked(self) -> list[dict[str, str]]:
+        """The same of all that the sources ask for, also what a source does not have; without its origin."""
+        _, output = self._run("apt-get", "indextargets", "--no-release-info", "Created-By: Packages")
+        return stanzas(output)
+
     def mark(self, how: str, packages: Sequence[str]) -> None:
         """apt-mark `how` (hold, unhold, auto, manual). Raises AptProblem."""
         if packages:

@@ -65,18 +65,20 @@ def fetch_key(repository: Repository) -> bytes:
     return key
 
 
-def further_components(apt: Apt, wanted: Sequence[str]) -> dict[str, bytes]:
-    """Files that ask the host's own distribution for the parts `wanted` (contrib, non-free ...) too.
+def further_components(apt: Apt, wanted: Sequence[str], name: str) -> dict[str, bytes]:
+    """Files of the set `name` that ask the host's own distribution for the parts `wanted` (contrib ...) too.
 
     Each of the host's sources is repeated as it stands, with other parts. Nothing for parts that are asked
     for already. Raises AptProblem where no source is the distribution's.
     """
     present: dict[tuple[str, str], set[str]] = {}
+    for target in apt.asked():
+        place = (target.get("Repo-URI", ""), target.get("Release", ""))
+        present.setdefault(place, set()).add(target.get("Component", ""))
     entries: dict[str, set[tuple[str, str]]] = {}
     for target in apt.lists():
         if target.get("Origin") in DISTRIBUTIONS:
             place = (target.get("Repo-URI", ""), target.get("Release", ""))
-            present.setdefault(place, set()).add(target.get("Component", ""))
             if target.get("Component") == "main":
                 entries.setdefault(target.get("Sourcesentry", ""), set()).add(place)
     if not entries:
@@ -93,7 +95,7 @@ def further_components(apt: Apt, wanted: Sequence[str]) -> dict[str, bytes]:
             text = Path(file).read_text(errors="replace")
             texts.setdefault(kind, []).append(_repeat(kind, text, int(number), missing))
     return {
-        f"etc/apt/sources.list.d/sightline-components.{kind}": (
+        f"etc/apt/sources.list.d/sightline-{name}-components.{kind}": (
             "# Written by Sightline: further parts of the sources that are there.\n"
             + ("\n\n" if kind == "sources" else "\n").join(found)
             + "\n"

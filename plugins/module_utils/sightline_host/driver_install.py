@@ -127,7 +127,10 @@ def build_error(root: Path) -> str | None:
     if not logs:
         return None
     lines = text_of(max(logs, key=os.path.getmtime)).splitlines()
-    error = next((line for line in lines if re.search(r"\berror\b:? ", line, re.IGNORECASE)), None)
+    # A compiler's first; options such as -Werror=... and make's own last line say less.
+    patterns = (r"\berror: ", r"^(?!.*-std=).*\berror\b")
+    found = (line for pattern in patterns for line in lines if re.search(pattern, line, re.IGNORECASE))
+    error = next(found, None)
     # The folder of the build says nothing to anybody.
     return re.sub(r"^\S*/build/", "", (error or (lines or ["no output"])[-1]).strip())[:300]
 

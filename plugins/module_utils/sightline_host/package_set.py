@@ -100,7 +100,7 @@ class PackageSet:
         if self.wanted.components:
             if not any("Origin" in target for target in self.apt.lists()):
                 self.apt.update([])
-            files |= further_components(self.apt, self.wanted.components)
+            files |= further_components(self.apt, self.wanted.components, self.wanted.name)
         self._put(files)
         self.apt.update(uris(files))
         for package, least in self.wanted.least.items():
