@@ -50,7 +50,7 @@ class Release:
 @dataclass(frozen=True)
 class Service:
     """The service as the host runs it; `unit` under systemd, `supervisor_conf` and `supervisorctl`
-    elsewhere.
+    elsewhere. `start_at_boot`: whether it was to come back by itself; records of earlier versions don't say.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Service:
     unit: str | None = None
     supervisor_conf: str | None = None
     supervisorctl: tuple[str, ...] | None = None
+    start_at_boot: bool = False
 
 
 @dataclass(frozen=True)

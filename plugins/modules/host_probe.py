@@ -26,7 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, root, port, index, installed.
+  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, root, port, boot, index, installed.
   type: dict
   returned: always
 """
@@ -35,6 +35,7 @@ import platform
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.boot import read_boot
 from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
 from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.host_sets import read_sets
@@ -78,6 +79,7 @@ def main() -> None:
         host["port"]["next_free"] = free_port_near(wanted["port"])
     installed = read_installed(root)
     installed["service"] = read_service(wanted["service"], root)
+    host["boot"] = read_boot(root)
     host["installed"] = installed
     if wanted["index"] and not installed["environments"]:
         host["index"] = read_index(sys.executable)

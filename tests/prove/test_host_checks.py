@@ -61,6 +61,10 @@ def not_started_at_boot(host: StandInHost) -> None:
     host.program.write_text(host.program.read_text().replace("autostart=true", "autostart=false"))
 
 
+def not_started_after_a_restart(host: StandInHost) -> None:
+    host.write_record(service__start_at_boot=True)
+
+
 def wrong_user(host: StandInHost) -> None:
     host.write_record(service__user="nobody-else")
 
@@ -157,6 +161,11 @@ BROKEN: list[tuple[Breaker, str, str]] = [
     (stopped, "test_service_is_running", "FATAL"),
     (never_restarted, "test_service_starts_by_itself", "autorestart=false"),
     (not_started_at_boot, "test_service_starts_by_itself", "autostart=false"),
+    (
+        not_started_after_a_restart,
+        "test_service_starts_by_itself",
+        "nothing starts supervisord after a restart",
+    ),
     (wrong_user, "test_process_runs_as_the_right_user", "not as nobody-else"),
     (no_process, "test_process_runs_as_the_right_user", "no process"),
     (another_address, "test_port_listens_where_it_should", "open on 127.0.0.1"),

@@ -49,6 +49,11 @@ def test_service_starts_by_itself(host: Host, deployment: Deployment) -> None:
         assert settings.get("autostart", "true") == "true", f"{service.supervisor_conf} says autostart=false"
         restart = settings.get("autorestart", "unexpected")
         assert restart in ("true", "unexpected"), f"{service.supervisor_conf} says autorestart={restart}"
+        if service.start_at_boot:
+            assert started_at_boot(host, deployment.root), (
+                f"nothing starts supervisord after a restart: {deployment.root}/supervisor/start is in no "
+                "place that is run then"
+            )
 
 
 def test_process_runs_as_the_right_user(host: Host, deployment: Deployment) -> None:
@@ -159,6 +164,13 @@ def test_entry_with_the_key(host: Host, deployment: Deployment) -> None:
     """The key on the host opens the model"""
     status = _status(host, deployment, "/v1/models", deployment.api_key_path)
     assert status == "200", f"with the key in {deployment.api_key_path} /v1/models gives {status}"
+
+
+def started_at_boot(host: Host, root: str) -> bool:
+    """Whether a place that is run at a start (sightline_host/boot.py) calls the deployment's start script."""
+    start = f"{root}/supervisor/start"
+    places = "cat /root/onstart.sh /post_start.sh ~/.ssh/rc 2>/dev/null; crontab -l 2>/dev/null"
+    return bool(host.run("test -x %s", start).rc == 0 and start in host.run(places).stdout)
 
 
 def _supervisorctl(host: Host, deployment: Deployment, *arguments: str) -> str:

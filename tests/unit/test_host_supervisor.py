@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -63,11 +64,15 @@ def test_a_program_runs_comes_back_changes_and_goes(make: Make) -> None:
     assert not supervisor.alive()
     definition = program(supervisor, SLEEP)
 
-    assert supervisor.present("demo", definition, dry=True) == ["wrote supervisord.conf", "wrote demo.conf"]
+    assert supervisor.present("demo", definition, dry=True) == [
+        "wrote supervisord.conf",
+        "wrote start",
+        "wrote demo.conf",
+    ]
     assert not supervisor.config.exists()
 
     changes = supervisor.present("demo", definition)
-    assert changes[:3] == ["wrote supervisord.conf", "wrote demo.conf", "started supervisord"]
+    assert changes[:4] == ["wrote supervisord.conf", "wrote start", "wrote demo.conf", "started supervisord"]
     assert supervisor.state("demo") == "RUNNING"
     first, daemon = pid_of(supervisor), int(supervisor.control("pid").stdout)
     assert supervisor.present("demo", definition) == []
@@ -217,3 +222,32 @@ def test_the_last_lines_of_a_log(tmp_path: Path) -> None:
     assert last_lines(log) == ""
     log.write_bytes(b"\n".join(b"line %d" % n for n in range(30)) + b"\n\xff\n")
     assert last_lines(log, 3) == "line 28\nline 29\n\ufffd"
+
+
+def test_the_start_script_starts_one_whoever_calls_it_and_how_often(make: Make) -> None:
+    """As after a restart: no process, the old pid in its file, and two that want it at the same moment."""
+    supervisor = make("with space")
+    supervisor.present("demo", program(supervisor, SLEEP))
+    daemon, demo = int(supervisor.control("pid").stdout), pid_of(supervisor)
+    for pid in (daemon, demo):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{daemon}").exists(), "gone")
+
+    both = [subprocess.Popen([supervisor.starter]) for _ in range(2)]
+    assert [one.wait(30) for one in both] == [0, 0]
+    wait_until(lambda: supervisor.state("demo") == "RUNNING", "started again")
+    again = int(supervisor.control("pid").stdout)
+    assert again != daemon
+    called = [file for file in Path("/proc").glob("[0-9]*/environ") if _below(file, supervisor.folder)]
+    assert [int(file.parent.name) for file in called] == [again]
+    assert subprocess.run([supervisor.starter]).returncode == 0
+    assert int(supervisor.control("pid").stdout) == again
+
+
+def _below(environ: Path, folder: Path) -> bool:
+    """Whether this process is a supervisord that works in `folder`."""
+    try:
+        command = (environ.parent / "cmdline").read_bytes()
+        return b"supervisord" in command and (environ.parent / "cwd").resolve() == folder.resolve()
+    except OSError:
+        return False

@@ -12,6 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from .boot import start_script
+
 LONGEST_SOCKET_PATH = 100
 """Linux takes 107 bytes for a Unix socket's path; supervisord adds a pid to it while it starts."""
 
@@ -27,6 +29,7 @@ class Supervisor:
         self.folder = folder
         self.log_folder = folder.parent / "log"
         self.config = folder / "supervisord.conf"
+        self.starter = folder / "start"
 
     @property
     def socket(self) -> Path:
@@ -75,11 +78,16 @@ class Supervisor:
     def present(self, name: str, definition: str, dry: bool = False) -> list[str]:
         """Have `name` run as `definition` says; returns what was changed. Raises SupervisorProblem."""
         changes = []
-        for file, text in ((self.config, self.config_text()), (self.definition(name), definition)):
+        wanted = (
+            (self.config, self.config_text(), 0o644),
+            (self.starter, start_script(self.folder), 0o755),
+            (self.definition(name), definition, 0o644),
+        )
+        for file, text, mode in wanted:
             if not file.exists() or file.read_text() != text:
                 changes.append(f"wrote {file.name}")
                 if not dry:
-                    _write(file, text)
+                    _write(file, text, mode)
         if dry:
             return changes if changes or self.state(name) == "RUNNING" else ["start"]
         if not self.alive():
@@ -110,20 +118,22 @@ class Supervisor:
                 definition.unlink()
                 if self.alive():
                     self.control("update")
-        others = [file for file in definition.parent.glob("*.conf") if file != definition]
-        if not others and self.alive():
+        if not self.others(name) and self.alive():
             changes.append("stopped supervisord")
             if not dry:
                 self._stop()
         return changes
 
+    def others(self, name: str) -> list[Path]:
+        """Definitions of programs beside `name`."""
+        return [file for file in self.definition(name).parent.glob("*.conf") if file.stem != name]
+
     def _start(self) -> None:
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        command = [str(self.folder / "env/bin/supervisord"), "-c", str(self.config)]
-        # In a session of its own, so that it outlives the ssh connection or terminal that started it.
+        # The script that also starts it at boot: after a restart both may be at it at the same moment.
         try:
             started = subprocess.run(
-                command, capture_output=True, text=True, stdin=subprocess.DEVNULL, start_new_session=True
+                [str(self.starter)], capture_output=True, text=True, stdin=subprocess.DEVNULL
             )
         except OSError as problem:
             raise SupervisorProblem(f"supervisord did not start: {problem}") from problem
@@ -167,8 +177,9 @@ def last_lines(log: Path, count: int = 15) -> str:
         return ""
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, mode: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(file.name + ".new")
     beside.write_text(text)
+    beside.chmod(mode)
     beside.replace(file)
