@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 
 from sightline.catalogue.errors import Problem
 
-Kind = Literal["model", "release"]
+Kind = Literal["model", "release", "gpus"]
 
 _ROOT = Path(__file__).resolve().parents[2] / "catalogue"
 _TYPES = {"integer": "a whole number", "number": "a number", "string": "a text", "null": "null"} | {
@@ -28,7 +28,7 @@ _TYPES = {"integer": "a whole number", "number": "a number", "string": "a text",
 }
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def validator(kind: Kind) -> Draft202012Validator:
     """Return the validator of one kind of entry, made from catalogue/schema/<kind>.schema.json."""
     schema = json.loads((_ROOT / "schema" / f"{kind}.schema.json").read_text(encoding="utf-8"))
