@@ -14,7 +14,7 @@ from .reading import Facts, inside
 _FOLDERS = ("usr/bin", "usr/local/bin", "usr/local/nvidia/bin", "usr/lib/wsl/lib", "opt/bin")
 _MIB = 2**20
 _END = "</nvidia_smi_log>"
-_ANSWERED = (0, 14)
+ANSWERED = (0, 14)
 """Exit codes after which the list counts: 14 warns of a damaged infoROM, which stops no program."""
 
 SECONDS = 30
@@ -39,16 +39,20 @@ def read_smi(root: Path) -> tuple[list[Facts], Facts | None, str | None]:
         return [], {"path": path, "code": None, "said": f"no answer within {SECONDS} s"}, None
     except OSError as problem:
         return [], {"path": path, "code": None, "said": problem.strerror or str(problem)}, None
-    # A warning may stand behind the list.
-    answer, end, rest = asked.stdout.partition(_END)
-    try:
-        log = ElementTree.fromstring(answer + end)
-    except ElementTree.ParseError:
-        log, rest = None, asked.stdout
-    gpus = read_log(log) if log is not None and asked.returncode in _ANSWERED else []
+    log, rest = parse_log(asked.stdout)
+    gpus = read_log(log) if log is not None and asked.returncode in ANSWERED else []
     cuda = _text(log, "cuda_version") if log is not None else None
     said = _first_line([*rest.split("\n"), *asked.stderr.split("\n")])
     return gpus, {"path": path, "code": asked.returncode, "said": said}, cuda
+
+
+def parse_log(said: str) -> tuple[ElementTree.Element | None, str]:
+    """The list in what nvidia-smi printed, None where there is none, and the rest: a warning may follow it."""
+    answer, end, rest = said.partition(_END)
+    try:
+        return ElementTree.fromstring(answer + end), rest
+    except ElementTree.ParseError:
+        return None, said
 
 
 def find_smi(root: Path) -> Path | None:
