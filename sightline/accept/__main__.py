@@ -1,0 +1,5 @@
+import sys
+
+from sightline.accept.cli import main
+
+sys.exit(main())

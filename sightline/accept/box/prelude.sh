@@ -1,0 +1,55 @@
+# Begins every script that runs on the box: POSIX sh, and nothing that a small image lacks. It arrives on
+# stdin, whole and in braces, so that a half of it does nothing. The controller puts before it:
+#   MARK    a word that no output of the box can know, at the head of every line that is ours
+#   LIMIT   seconds after which the script ends itself
+#   PLACE   the folder in which a folder of ours is made, or nothing
+# Left behind is nothing: the folder goes when the script ends, when it is stopped, when the connection is
+# lost (stdin ends then), and when its time is over.
+set -u
+export LC_ALL=C
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin
+umask 077
+exec 3<&0 </dev/null 2>/dev/null
+main=$$ folder='' job='' guards=''
+born=$(cut -d ' ' -f 22 "/proc/$main/stat")
+
+begin() { printf '\n%s begin %s\n' "$MARK" "$*"; }
+end() { printf '\n%s end %s\n' "$MARK" "$1"; }
+
+finish() {
+  trap '' TERM HUP INT PIPE
+  for pid in $job $guards; do kill "$pid"; done
+  [ -z "$folder" ] || rm -rf -- "$folder"
+}
+trap finish EXIT
+trap 'exit 143' TERM HUP INT PIPE
+
+# What may take long runs beside the shell, which would not hear a signal until it has ended.
+run() { "$@" & job=$!; wait "$job"; code=$?; job=''; return "$code"; }
+
+# The running script and no other: its number may have been given to another program by now.
+is_running() { [ "$(cut -d ' ' -f 22 "/proc/$main/stat")" = "$born" ]; }
+
+# guard COMMAND...: when the command ends, so does the script. And what a script that was killed leaves, goes.
+guard() {
+  awaited=''
+  trap 'kill $awaited; exit' TERM
+  "$@" >/dev/null & awaited=$!
+  wait "$awaited"
+  awaited=''
+  is_running && kill "$main"
+  for _ in 1 2 3 4 5; do is_running || break; sleep 1; done
+  is_running && kill -9 "$main"
+  [ -z "$folder" ] || rm -rf -- "$folder"
+}
+
+if [ -n "$PLACE" ]; then
+  folder=${PLACE%/}/.sightline-accept-${MARK#@@}
+  begin folder
+  if ! mkdir "$folder" 2>&1; then folder=''; end 1; exit 0; fi
+  end 0
+fi
+listen() { cat <&3; }
+(trap - EXIT; exec >/dev/null; guard sleep "$LIMIT") & guards=$!
+(trap - EXIT; exec >/dev/null; guard listen) & guards="$guards $!"
+exec 3<&-
