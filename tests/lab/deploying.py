@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +27,34 @@ class Deployer:
         (clone / ".venv").symlink_to(CHECKOUT / ".venv")
         return cls(clone, lab)
 
+    def command(self, hosts: Sequence[Host], playbook: str, *words: str) -> list[str]:
+        """The command that runs a playbook on the hosts, in the folder `clone`."""
+        inventories = ["-i", str(self.lab.inventory)]
+        if self.settings_of_hosts.is_file():
+            inventories += ["-i", str(self.settings_of_hosts)]
+        limit = ",".join(host.name for host in hosts)
+        return ["scripts/playbook", playbook, *inventories, "--limit", limit, *words]
+
+    @property
+    def settings_of_hosts(self) -> Path:
+        """A second inventory, with settings of single hosts."""
+        return self.clone / "hosts.json"
+
+    def set_for(self, settings: Mapping[str, Mapping[str, object]]) -> None:
+        """Give hosts settings of their own: {host: {name: value}}."""
+        hosts = {name: dict(values) for name, values in settings.items()}
+        self.settings_of_hosts.write_text(json.dumps({"sightline": {"hosts": hosts}}))
+
     def play(
         self,
-        host: Host,
+        hosts: Host | Sequence[Host],
         playbook: str,
         *words: str,
         settings: Mapping[str, object] | None = None,
         timeout: float = 3600,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a playbook on the host; `settings` are given as -e. Its output is shown when a test fails."""
-        command = ["scripts/playbook", playbook, "-i", str(self.lab.inventory), "--limit", host.name, *words]
+        """Run a playbook on hosts; `settings` are given as -e. Its output is shown when a test fails."""
+        command = self.command([hosts] if isinstance(hosts, Host) else hosts, playbook, *words)
         if settings:
             command += ["-e", json.dumps(dict(settings))]
         ended = subprocess.run(
@@ -45,6 +63,12 @@ class Deployer:
         )  # fmt: skip
         print(f"$ {' '.join(command)}\n{ended.stdout}")
         return ended
+
+
+def copy_in(host: Host, what: Path, to: str) -> None:
+    """Copy a file or folder of this machine to the host."""
+    words = ["scp", "-q", "-r", "-F", str(host.place.ssh_config), str(what), f"{host.name}:{to}"]
+    subprocess.run(words, check=True, timeout=120)
 
 
 def recap(output: str, host: Host) -> dict[str, int]:

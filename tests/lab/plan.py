@@ -61,7 +61,11 @@ class KeeperPlan:
         if self.boot:
             return [*words, "--boot", "--kill-signal=SIGRTMIN+3"]
         words += [f"--drop-capability={','.join(_TAKEN)}", "--kill-signal=SIGTERM"]
-        return [*words, "/bin/sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e"]
+        # As vast.ai's images do with a script of the person's.
+        start = (
+            "mkdir -p /run/sshd; [ ! -x /root/onstart.sh ] || /root/onstart.sh & exec /usr/sbin/sshd -D -e"
+        )
+        return [*words, "/bin/sh", "-c", start]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

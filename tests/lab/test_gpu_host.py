@@ -6,14 +6,13 @@ The card is a recording, shown to the host by a mount over its PCI bus; no kerne
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab import snapshots
-from tests.lab.deploying import Deployer, recap
+from tests.lab.deploying import Deployer, copy_in, recap
 from tests.lab.host import Host, Lab
 from tests.stand_ins.apt_repository import AptRepository, missing_programs
 from tests.stand_ins.nvidia_packages import KERNEL
@@ -43,11 +42,6 @@ def machine(lab: Lab, repository: AptRepository) -> Iterator[Host]:
     serve(host, repository)
     yield host
     lab.down("gpu")
-
-
-def copy_in(host: Host, what: Path, to: str) -> None:
-    words = ["scp", "-q", "-r", "-F", str(host.place.ssh_config), str(what), f"{host.name}:{to}"]
-    subprocess.run(words, check=True, timeout=60)
 
 
 def serve(host: Host, repository: AptRepository) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 from sightline_host.managed_python import first_answer
 
 from sightline.pythons import addresses, locked_builds
-from tests.lab.deploying import Deployer, recap
+from tests.lab.deploying import Deployer, copy_in, recap
 from tests.lab.host import Host, Lab
-from tests.unit.relocatable_python import listed, pack, python_312
+from tests.unit.relocatable_python import listed, pack, python_to_pack
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +65,7 @@ def pythons(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """A folder with a packed Python 3.12 for the host; None where uv's own source can be reached instead."""
     if first_answer(addresses(locked_builds()["3.12"], os.uname().machine, ""))["reachable"]:
         return None
-    source = python_312()
+    source = python_to_pack("3.12")
     if source is None:
         pytest.skip(
             "uv's source is not reached from here, and there is no Python 3.12 under ~/.pyenv to pack"
@@ -82,16 +81,7 @@ def seeded(lab: Lab, pythons: Path | None, tmp_path_factory: pytest.TempPathFact
     deployer = Deployer.into(tmp_path_factory.mktemp("clone"), lab)
     host = lab.up("seed", "debian13", on_disk=True)
     if pythons is not None:
-        copy = [
-            "scp",
-            "-q",
-            "-r",
-            "-F",
-            str(host.place.ssh_config),
-            str(pythons),
-            f"{host.name}:/srv/pythons",
-        ]
-        subprocess.run(copy, check=True, timeout=120)
+        copy_in(host, pythons, "/srv/pythons")
     yield Seeded(host, deployer, "file:///srv/pythons/list.json" if pythons else "", packages_of(host))
     lab.down("seed")
 

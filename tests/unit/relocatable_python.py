@@ -21,10 +21,10 @@ _NEEDLESS = (
 )
 
 
-def python_312() -> Path | None:
-    """A Python 3.12 of this machine that can be packed: a folder with bin and lib, with a shared library."""
-    for folder in sorted(Path.home().glob(".pyenv/versions/3.12.*")):
-        if (folder / "bin/python3.12").is_file() and (folder / "lib/libpython3.12.so.1.0").is_file():
+def python_to_pack(minor: str) -> Path | None:
+    """A Python of this machine that can be packed: a folder with bin and lib, with a shared library."""
+    for folder in sorted(Path.home().glob(f".pyenv/versions/{minor}.*")):
+        if (folder / f"bin/python{minor}").is_file() and (folder / f"lib/libpython{minor}.so.1.0").is_file():
             return folder
     return None
 

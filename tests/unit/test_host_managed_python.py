@@ -23,7 +23,7 @@ from sightline_host.managed_python import ManagedPython, PythonProblem, bring, f
 
 from sightline.pythons import addresses, key, locked_builds
 from tests.stand_ins.package_index import PackageIndex
-from tests.unit.relocatable_python import listed, pack, python_312
+from tests.unit.relocatable_python import listed, pack, python_to_pack
 
 UV = Path(sys.executable).with_name("uv")
 MACHINE = os.uname().machine
@@ -96,7 +96,7 @@ def test_a_build_of_a_list_is_brought_once(tmp_path: Path, uv_lock: Lock, quick_
 def test_a_real_python_is_brought_and_makes_environments(
     tmp_path: Path, uv_lock: Lock, quick_python: str
 ) -> None:
-    source = python_312()
+    source = python_to_pack("3.12")
     if source is None:
         pytest.skip("this machine has no Python 3.12 under ~/.pyenv that could be packed as uv's builds are")
     archive = tmp_path / "real.tar.gz"

@@ -91,3 +91,10 @@ def test_an_owner_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no user 'nobody-of-that-name'"):
         ensure_secret(tmp_path / "secrets" / "key", "sk-", "nobody-of-that-name")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_minds_no_owner_who_is_made_before_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    assert ensure_secret(path, "", "nobody-of-that-name", dry=True) == ["made"]
+    ensure_secret(path, "", None)
+    assert ensure_secret(path, "", "nobody-of-that-name", dry=True) == ["owner of key -> nobody-of-that-name"]

@@ -11,9 +11,15 @@ from pathlib import Path
 def ensure_secret(path: Path, prefix: str, owner: str | None, dry: bool = False) -> list[str]:
     """Make `path` hold a random secret of 256 bits with mode 0600; returns what was (or would be) changed.
 
-    An existing secret is kept: clients know it. Raises OSError.
+    An existing secret is kept: clients know it. Raises OSError; but a dry run's owner may be one who is only
+    to be made before.
     """
-    wanted = find_user(owner) if owner is not None else None
+    try:
+        wanted = find_user(owner) if owner is not None else None
+    except OSError:
+        if not dry:
+            raise
+        return ["made"] if not path.exists() else [f"owner of {path.name} -> {owner}"]
     changes = []
     if not path.exists() or path.stat().st_size == 0:
         changes.append("made")
