@@ -95,6 +95,31 @@ def test_the_json_has_the_same() -> None:
     assert [budget["kept"] for budget in told["budgets"]] == [True, False]
 
 
+class RestartingHosts(Hosts):
+    """Stands for hosts whose sshd refuses the first two times, as while it starts itself anew."""
+
+    refusals = 2
+
+    def ssh(self, name: str, command: str) -> str:
+        type(self).refusals -= 1
+        if type(self).refusals >= 0:
+            raise BenchError(f"`{command}` failed on {name}: Connection refused")
+        return ""
+
+
+def test_an_sshd_that_starts_anew_is_waited_for(tmp_path: Path) -> None:
+    RestartingHosts.refusals = 2
+    RestartingHosts(tmp_path, ("a",)).wait("a", patience=10)
+
+    assert RestartingHosts.refusals == -1
+
+
+def test_an_sshd_that_never_comes_back_is_told(tmp_path: Path) -> None:
+    RestartingHosts.refusals = 1000
+    with pytest.raises(BenchError, match="failed on a: Connection refused"):
+        RestartingHosts(tmp_path, ("a",)).wait("a", patience=0.2)
+
+
 def figures(folder: Path, **hosts: int) -> Path:
     """The file that plugins/callback/phases.py writes."""
     file = folder / "phases.json"

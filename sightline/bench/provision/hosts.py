@@ -42,6 +42,18 @@ class Hosts:
             raise BenchError(f"`{command}` failed on {name}: {_last(ended)}")
         return ended.output
 
+    def wait(self, name: str, patience: float) -> None:
+        """Until ssh gets in. Raises BenchError after `patience` seconds, with what ssh said last."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.ssh(name, "true")
+                return
+            except BenchError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
     def slow_down(self, latency: float) -> None:
         """Add `latency` seconds to every host's round trip, or with 0 none."""
         words = ["--latency", f"{latency * 1e3:g}ms"] if latency else ["--off"]

@@ -17,7 +17,7 @@ def lines(result: Result, rounds: int, kept: bool) -> list[str]:
         head += [NAMES[what]] if what == "ping" else [NAMES[what], "x ping"]
     rows = [head]
     for point in result.points:
-        row = [str(point.hosts), f"{point.round_trip * 1e3:.1f} ms"]
+        row = [str(point.hosts), f"{point.round_trip * 1e3:.3g} ms"]
         for what in commands:
             row.append(spread(point.seconds[what], "{:.2f}", " s"))
             row += [] if what == "ping" else [spread(point.pings(what), "{:.1f}")]

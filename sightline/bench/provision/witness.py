@@ -20,6 +20,7 @@ from sightline.bench.provision.hosts import Hosts
 _SESSION = re.compile(r"^Starting session: .* from \S+ port (\d+) id \d+", re.MULTILINE)
 _CONNECTION = re.compile(r"^Connection from \S+ port (\d+) on ", re.MULTILINE)
 _TALK = "printf 'LogLevel VERBOSE\\n' > /etc/ssh/sshd_config.d/bench.conf && systemctl reload ssh"
+_PATIENCE = 20.0
 _JOURNAL = "journalctl -o cat --no-pager _COMM=sshd + _COMM=logger"
 
 
@@ -35,6 +36,9 @@ def make_talkative(hosts: Hosts) -> None:
     """Have every host's sshd log its sessions. Raises BenchError when a host refuses."""
     for name in hosts.names:
         hosts.ssh(name, _TALK)
+    for name in hosts.names:
+        # sshd starts itself anew on a reload, and meanwhile refuses.
+        hosts.wait(name, _PATIENCE)
 
 
 @contextmanager
