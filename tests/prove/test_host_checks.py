@@ -16,7 +16,7 @@ import testinfra
 
 from sightline.deployment import load
 from sightline.prove.errors import CouldNotTell
-from sightline.prove.host import check_host
+from sightline.prove.host import CHECKOUT, CHECKS, check_host
 from tests.stand_ins.host import StandInHost
 from tests.testinfra import test_host
 from tests.testinfra.test_cuda_stack import cudnn_number
@@ -313,3 +313,21 @@ def test_a_record_that_can_not_be_read_is_no_verdict(standing: StandInHost) -> N
     standing.record_path.write_text("{}")
     with pytest.raises(CouldNotTell, match="schema"):
         check_host(standing.record_path)
+
+
+def test_what_was_compiled_is_kept_out_of_the_way(
+    standing: StandInHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Compiling pytest and Testinfra for every proof took longer than the checks themselves.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    beside = CHECKS / "__pycache__"
+    before = sorted(beside.glob("*"))
+    kept = CHECKOUT / ".sightline/pycache" / CHECKS.relative_to("/")
+    for compiled in kept.glob("test_host.*.pyc"):
+        compiled.unlink()
+
+    check_host(standing.record_path)
+
+    assert len(list(kept.glob("test_host.*.pyc"))) == 1
+    assert sorted(beside.glob("*")) == before
