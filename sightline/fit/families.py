@@ -23,7 +23,7 @@ from sightline.fit.formulas import (
     logits_bytes,
 )
 from sightline.fit.pictures import PictureCost
-from sightline.fit.terms import Term, Workload
+from sightline.fit.terms import Term, Workload, counted
 from sightline.fit.weights import weights_term
 
 CONTEXT_BYTES = 512 * MIB
@@ -61,7 +61,8 @@ def kv_cache(case: Case) -> Term:
     asked = case.workload
     each = kv_bytes_per_token(case.architecture.text, case.element_bytes)
     layers = case.architecture.text.self_attention_layers
-    says = f"{each / 1024:g} KiB a token ({layers} layers) x {asked.context} tokens x {asked.slots} slot(s)"
+    times = f"{asked.context} tokens x {counted(asked.slots, 'slot')}"
+    says = f"{each / 1024:g} KiB a token ({layers} layers) x {times}"
     return Term("KV cache", each * asked.context * asked.slots, "exact", says)
 
 
@@ -69,7 +70,7 @@ def cross_states(case: Case) -> Term:
     """Keys and values of the pictures in mllama's cross-attention layers."""
     asked, states = case.workload, case.picture.cross_states
     each = cross_state_bytes(case.architecture.text, states, case.element_bytes)
-    times = f"{asked.pictures} picture(s) x {asked.slots} slot(s)"
+    times = f"{counted(asked.pictures, 'picture')} x {counted(asked.slots, 'slot')}"
     says = f"{each / MIB:.0f} MiB a picture ({states} states) x {times}"
     return Term("cross-attention states", each * asked.pictures * asked.slots, "exact", says)
 

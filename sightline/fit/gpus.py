@@ -82,7 +82,7 @@ def parse_cards(text: str) -> Cards:
         return Cards(Card(name, f"a card of {size[1]} GiB", bytes_, None, None, None), count)
     cards = known_cards()
     if name not in cards:
-        near = get_close_matches(name, cards, n=3, cutoff=0.5) or [key for key in cards if name in key]
+        near = [key for key in cards if name in key] or get_close_matches(name, cards, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UnknownCard(
             f"no card is called {name!r}; {hint}scripts/plan --gpus lists them, and a size does too: 24g"

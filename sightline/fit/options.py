@@ -10,6 +10,7 @@ from sightline.catalogue.entries import load_model, names
 from sightline.fit.engines import Engine, choose_engine
 from sightline.fit.errors import CannotEstimate
 from sightline.fit.gpus import Cards, known_cards
+from sightline.fit.terms import counted
 from sightline.fit.verdict import Fit, fit_on
 
 Kind = Literal["slots", "pictures", "context", "quantisation", "cards", "card", "model"]
@@ -60,13 +61,15 @@ def _smaller(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
 
     slots = _largest(1, asked.slots - 1, lambda count: with_(slots=count), _fits)
     if slots:
-        yield _option("slots", f"{slots[0]} conversation(s) at a time", ["--slots", slots[0]], slots[1])
+        yield _option(
+            "slots", f"{counted(slots[0], 'conversation')} at a time", ["--slots", slots[0]], slots[1]
+        )
     one = {"slots": 1} if asked.slots > 1 and not slots else {}
     also = ", one conversation at a time" if one else ""
     words: list[object] = ["--slots", 1] if one else []
     pictures = _largest(1, asked.pictures - 1, lambda count: with_(pictures=count, **one), _fits)
     if pictures:
-        says = f"{pictures[0]} picture(s) in a conversation{also}"
+        says = f"{counted(pictures[0], 'picture')} in a conversation{also}"
         yield _option("pictures", says, ["--pictures", pictures[0], *words], pictures[1])
     longest = min(asked.context - 1, fit.estimate.max_context) // _STEP
     context = _largest(1, longest, lambda steps: with_(context=steps * _STEP, **one), _has_room)

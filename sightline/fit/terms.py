@@ -9,6 +9,11 @@ Basis = Literal["exact", "published", "estimate"]
 """exact: arithmetic from known numbers. published: somebody's rounded figure. estimate: an upper guess."""
 
 
+def counted(number: int, thing: str) -> str:
+    """Return '1 picture', '4 pictures'."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One part of the memory: its name, bytes, how sure they are, and the arithmetic in words."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sightline.fit.engines import Engine
 from sightline.fit.estimate import Estimate, estimate
 from sightline.fit.gpus import Cards
-from sightline.fit.terms import Workload
+from sightline.fit.terms import Workload, counted
 
 Outcome = Literal["fits", "uncertain", "does not fit"]
 
@@ -48,9 +48,10 @@ class Fit:
         if asked.context > found.max_context:
             return f"{found.model} was made for contexts of at most {found.max_context} tokens"
         if found.context_needed > asked.context:
+            pictures = f"{counted(asked.pictures, 'picture')} of {asked.width}x{asked.height}"
             return (
-                f"{asked.pictures} picture(s) of {asked.width}x{asked.height} take {found.picture_tokens} "
-                f"tokens; a context of {asked.context} leaves no room for a question and an answer"
+                f"{pictures} take {found.picture_tokens} tokens; a context of {asked.context} leaves no room "
+                "for a question and an answer"
             )
         return None
 

@@ -167,7 +167,7 @@ def test_pictures_that_the_context_cannot_hold() -> None:
     assert fit.context_trouble
     assert "6912" in fit.context_trouble
     proposed = {option.kind: option.says for option in options(model, fit)}
-    assert proposed["pictures"] == "2 picture(s) in a conversation"
+    assert proposed["pictures"] == "2 pictures in a conversation"
     assert proposed["context"] == "a context of 7168 tokens"  # 6912 + 256
 
 

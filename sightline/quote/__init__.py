@@ -1,0 +1,1 @@
+"""What a person wants to know before paying: does it fit, how long until it answers, what will it cost?"""
