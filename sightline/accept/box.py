@@ -27,6 +27,7 @@ _KEPT = re.compile(
 )
 """Files that the probe's code is given. What the box says is not to be trusted with paths."""
 
+_DEVICE = re.compile(r"([\da-f]{4,8}:[\da-f]{2}:[\da-f]{2}\.[0-7]) (0x\w{4}) (0x\w{4}) (0x\w{6})")
 _LISTEN = "0A"
 
 
@@ -123,8 +124,8 @@ def _lay_out(said: Said, files: Mapping[str, str], root: Path) -> None:
         (root / "proc/1").mkdir(parents=True, exist_ok=True)
         (root / "proc/1/environ").write_text(f"{container[0]}\0")
     for line in said.text("pci").splitlines():
-        if found := re.fullmatch(r"([\da-f:.]+) (0x\w+) (0x\w+) (0x\w+)", line):
-            device = root / "sys/bus/pci/devices" / found[1].replace("/", "")
+        if found := _DEVICE.fullmatch(line):
+            device = root / "sys/bus/pci/devices" / found[1]
             device.mkdir(parents=True, exist_ok=True)
             for name, value in zip(("vendor", "device", "class"), found.groups()[1:], strict=True):
                 (device / name).write_text(value)

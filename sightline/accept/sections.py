@@ -1,7 +1,7 @@
 """What the scripts on the box print: sections between marked lines, in a form that no content can forge.
 
-A section begins with a line `MARK begin NAME` and ends with `MARK end CODE`, each after an empty line. MARK
-is a random word of this run, so text of the box cannot hold it. A section without an end was cut off.
+A section begins with a line `MARK begin NAME` and ends with `MARK end CODE`, each after a line break of its
+own. MARK is a random word of this run, so text of the box cannot hold it. A section without an end was cut off.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def parse(output: str, mark: str) -> Said:
             continue
         what, _, detail = rest.partition(" ")
         if name is not None:
-            # The empty line before the mark is the mark's own.
+            # The line break before the mark is the mark's own: a text need not end with one.
             code = int(detail) if what == "end" and detail.isdigit() else None
-            found.append(Section(name, "\n".join(lines[:-1]), code))
+            found.append(Section(name, "\n".join(lines), code))
         name = detail if what == "begin" else None
         lines = []
     if name is not None:
