@@ -21,7 +21,9 @@ _SESSION = re.compile(r"^Starting session: .* from \S+ port (\d+) id \d+", re.MU
 _CONNECTION = re.compile(r"^Connection from \S+ port (\d+) on ", re.MULTILINE)
 _TALK = "printf 'LogLevel VERBOSE\\n' > /etc/ssh/sshd_config.d/bench.conf && systemctl reload ssh"
 _PATIENCE = 20.0
-_JOURNAL = "journalctl -o cat --no-pager _COMM=sshd + _COMM=logger"
+_TAG = "sightline-bench"
+# By the name that a message itself carries: of a process that has ended journald knows nothing else.
+_JOURNAL = f"journalctl --sync && journalctl -o cat --no-pager -t sshd -t sshd-session -t {_TAG}"
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ def make_talkative(hosts: Hosts) -> None:
 @contextmanager
 def watching(hosts: Hosts, names: tuple[str, ...]) -> Iterator[dict[str, Reached]]:
     """While the block runs, what reaches these hosts is counted; the dictionary is filled when it ends."""
-    mark = f"sightline-bench-{uuid.uuid4().hex}"
+    mark = uuid.uuid4().hex
     seen: dict[str, Reached] = {}
     for name in names:
-        hosts.ssh(name, f"logger {mark} begin")
+        hosts.ssh(name, f"logger -t {_TAG} {mark} begin")
     yield seen
     for name in names:
         # The closing mark's own session is in the log before it, and its port tells it from the others.
-        log = hosts.ssh(name, f'logger {mark} end "$SSH_CONNECTION"; sync; {_JOURNAL}')
+        log = hosts.ssh(name, f'logger -t {_TAG} {mark} end "$SSH_CONNECTION" && {_JOURNAL}')
         seen[name] = count(log, mark, name)
 
 
