@@ -35,7 +35,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
-    `device` and `host_side` (what is wished of driver and CUDA).
+    `device`, `host_side` (what is wished of driver and CUDA) and `workload` (context, slots, pictures).
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
@@ -51,6 +51,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "now": int(time.time()),
         "device": wanted.get("device") or "auto",
         "host": dict(wanted.get("host_side") or {}),
+        "workload": {name: int(count or 0) for name, count in (wanted.get("workload") or {}).items()},
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "indexes": list(indexes.packages),
         "python_env": python.get("env") or "auto",

@@ -24,7 +24,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side: `plan`.
+    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side, workload: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.

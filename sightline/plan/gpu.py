@@ -1,4 +1,4 @@
-"""What a model and a release ask of the GPUs, as far as it is certain without an estimate of memory."""
+"""What a model and a release ask of the GPUs, their memory left aside (fit.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from sightline.plan.gpu_side import gpu_side, needs_gpu
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read_or_none
-from sightline.plan.render import human_bytes
 from sightline.plan.situation import Situation
 
 _HARMFUL = {
@@ -20,7 +19,7 @@ _HARMFUL = {
 
 
 def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """A GPU is there where one is needed, and the weights alone are not larger than all GPUs' memory."""
+    """A GPU is there where one is needed; whether the model fits it is fit.py's to say."""
     if not needs_gpu(there):
         return
     side = gpu_side(there)
@@ -44,18 +43,6 @@ def gpu_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
                 + _on_cpu(there),
             )
         return
-    memory = 0
-    for position, gpu in enumerate(side.listed):
-        size = gpu.get("memory_bytes") if isinstance(gpu, dict) else None
-        if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
-            raise Unreadable(f"gpus[{position}].memory_bytes", size)
-        memory += size
-    if there.release["accelerator"] == "cuda" and there.weights > memory:
-        yield Objection(
-            f"the weights of {name} are {human_bytes(there.weights)}; all GPUs have {human_bytes(memory)}",
-            "the weights alone do not fit",
-            "use larger or more GPUs, or a smaller or more quantised model",
-        )
 
 
 def _on_cpu(there: Situation) -> str:

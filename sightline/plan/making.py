@@ -20,6 +20,7 @@ from sightline.plan.driver import (
     secure_boot_lets_the_module_in,
     smi_answers,
 )
+from sightline.plan.fit import fit_dict, fit_notes, gpu_shares, model_fits_gpu
 from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes
 from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
@@ -47,6 +48,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("environment", clock_is_right),
     ("service", device_is_possible),
     ("service", gpu_is_there),
+    ("service", model_fits_gpu),
     ("service", driver_halves_agree),
     ("service", nouveau_is_not_loaded),
     ("service", secure_boot_lets_the_module_in),
@@ -67,9 +69,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         facts: what the probe read on the host (docs/catalogue.md lists them).
         settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
-            seconds), `device`, `host` (what is wished of driver and CUDA), `service` (user, manager) and how
-            a Python is to come: `python_env`, `python_source`, `python_mirror`, `python_list`,
-            `python_builds`, `pythons_named`, `libraries`.
+            seconds), `device`, `workload` (context, slots, pictures; 0 for what nobody said), `host` (what is
+            wished of driver and CUDA), `service` (user, manager) and how a Python is to come: `python_env`,
+            `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
@@ -94,6 +96,7 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
             refusals.append(_unread(missing, step, check.__name__))
     refusals = list(dict.fromkeys(refusals))
     adopted = decide_adoption(there)[0] is not None
+    gpu = gpu_shares(there)
     stopped = {refusal.step: refusal.what for refusal in reversed(refusals)}
     return Plan(
         model=model["name"],
@@ -108,6 +111,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         fetch=fetch_shares(there, changing, adopted),
         disk=_or_empty(lambda: disk_shares(there, changing, adopted)),
         memory=_or_empty(lambda: memory_shares(there)) if "service" in changing else (),
+        gpu=gpu[0] if "service" in changing else (),
+        gpu_there=gpu[1],
+        fit=fit_dict(there) if "service" in changing else None,
         disk_free=read_or_none(facts, "root.free_bytes", int),
         memory_there=read_or_none(facts, "memory.available_bytes", int),
         python=_python(there) if "environment" in changing else None,
@@ -149,6 +155,9 @@ def _plan_without_steps(model: Any, release: Any, settings: Any, refusals: list[
         fetch=(),
         disk=(),
         memory=(),
+        gpu=(),
+        gpu_there=None,
+        fit=None,
         disk_free=None,
         memory_there=None,
         python=None,
@@ -223,6 +232,8 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
     if serving and serving["status"] != "checked_here":
         engine = read(there.settings, "engine", str)
         notes.append(f"that {engine} serves {there.model['name']} was not checked here: {serving['source']}")
+    if "service" in changing:
+        notes += fit_notes(there)
     if "environment" in changing:
         notes += python_notes(there)
         if there.release["disk"]["download_bytes"] is None:

@@ -51,9 +51,11 @@ class Share:
 class Plan:
     """What will be done on one host, worked out before anything is touched.
 
-    `fetch`, `disk` and `memory` are the parts of each sum, in bytes; `disk_free` and `memory_there` are what
-    the host has, None where it could not be read. `python` is the interpreter that the environment is to be
-    built with and how it comes (a PythonChoice as plain values), None where none is needed or none will do.
+    `fetch`, `disk`, `memory` and `gpu` (its memory) are the parts of each sum, in bytes; `disk_free`,
+    `memory_there` and `gpu_there` (of one GPU) are what the host has, None where it could not be read. `fit`
+    is how the model fits the GPU and what would instead (fit.py), None without a GPU or a new server.
+    `python` is the interpreter that the environment is to be built with and how it comes (a PythonChoice as
+    plain values), None where none is needed or none will do.
     `host` is what is done about driver and CUDA (a HostSide as plain values), None where it cannot be told.
     """
 
@@ -67,6 +69,9 @@ class Plan:
     fetch: tuple[Share, ...]
     disk: tuple[Share, ...]
     memory: tuple[Share, ...]
+    gpu: tuple[Share, ...]
+    gpu_there: int | None
+    fit: dict[str, Any] | None
     disk_free: int | None
     memory_there: int | None
     python: dict[str, Any] | None

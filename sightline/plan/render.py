@@ -41,6 +41,7 @@ def plan_text(plan: Plan) -> str:
         _sum("to fetch", plan.fetch, None),
         _sum("disk", plan.disk, plan.disk_free),
         _sum("memory", plan.memory, plan.memory_there),
+        _sum(f"GPU memory for {plan.fit['asked'] if plan.fit else '?'}", plan.gpu, plan.gpu_there),
     ]
     sums = [line for line in sums if line]
     lines += ["", *sums] if sums else []

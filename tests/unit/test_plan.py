@@ -335,9 +335,9 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
     "no GPU": (on(on_a_gpu, facts(gpus=[])), "gpu_is_there", "shows no NVIDIA GPU", "started without"),
     "GPU smaller than the weights": (
         on(on_a_gpu, large_model, inside("root", free_bytes=900 * GB)),
-        "gpu_is_there",
-        "the weights of canary are 90.0 GB; all GPUs have 80.0 GB",
-        "more GPUs",
+        "model_fits_gpu",
+        "canary needs 90.6 GB; a GPU has 78.8 GB for it",
+        "one H20 96 GB",
     ),
     "old driver": (
         on(on_a_gpu, facts(driver={"state": "installed", "version": "550.54"})),
@@ -490,12 +490,17 @@ def test_drivers_at_or_above_the_floor_are_taken(inputs: Inputs, version: str) -
     assert inputs.plan().ok
 
 
-def test_two_gpus_count_together(inputs: Inputs) -> None:
+def test_two_gpus_count_together_where_the_engine_uses_both(inputs: Inputs) -> None:
     on_a_gpu(inputs)
     large_model(inputs)
     inputs.facts["root"]["free_bytes"] = 900 * GB
     inputs.facts["gpus"] *= 2
-    assert inputs.plan().ok
+    assert [refusal.check for refusal in inputs.plan().refusals] == ["model_fits_gpu"]
+    inputs.settings["engine"] = "vllm"
+    inputs.release["engines"].append({"engine": "vllm", "loaders": []})
+    vllm = next(item for item in inputs.model["engines"]["can_serve"] if item["engine"] == "vllm")
+    vllm["releases"] = [inputs.release["name"]]
+    assert inputs.plan().refusals == ()
 
 
 @pytest.mark.parametrize("prepare", [lambda inputs: None, deployed], ids=["bare", "deployed with old locks"])
