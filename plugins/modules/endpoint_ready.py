@@ -32,7 +32,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.progress import teller
 from ansible.module_utils.sightline_host.readiness import NotReady, wait_ready
-from ansible.module_utils.sightline_host.state import read_service
+from ansible.module_utils.sightline_host.service_state import read_service
 from ansible.module_utils.sightline_host.supervisor import last_lines
 
 

@@ -40,6 +40,7 @@ from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
 from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.host_sets import read_sets
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
+from ansible.module_utils.sightline_host.service_state import read_service
 from ansible.module_utils.sightline_host.state import (
     default_candidates,
     makes_environments,
@@ -47,7 +48,6 @@ from ansible.module_utils.sightline_host.state import (
     read_installed,
     read_pythons,
     read_root,
-    read_service,
     read_user,
 )
 

@@ -150,7 +150,7 @@ def memory_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]
     """
     if "service" not in changing:
         return
-    running = read(there.facts, "installed.service.state", str) == "running"
+    running = read(there.facts, "installed.service.state", str) in ("running", "outdated")
     room = read(there.facts, "memory.total_bytes" if running else "memory.available_bytes", int)
     needed = sum(share.bytes for share in memory_shares(there))
     if room < needed:

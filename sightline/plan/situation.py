@@ -98,13 +98,15 @@ def service_step(there: Situation, before: list[Step]) -> Step:
     state = read(there.facts, "installed.service.state", str)
     if state == "absent":
         return Step("service", "make", "there is none yet")
-    if state not in ("running", "stopped"):
+    if state not in ("running", "outdated", "stopped"):
         raise Unreadable("installed.service.state", state)
     if read_or_none(there.facts, "installed.service.fingerprint", str) != wanted:
         return Step("service", "change", "it was set up otherwise")
     renewed = [step.name for step in before if step.action in ("make", "change")]
     if renewed:
         return Step("service", "change", f"restart with the new {' and '.join(renewed)}")
+    if state == "outdated":
+        return Step("service", "change", "it runs by an earlier definition: restart it")
     if state == "stopped":
         return Step("service", "change", "it is stopped: start it")
     return Step("service", "keep", "it runs as wanted")

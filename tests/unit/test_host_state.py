@@ -17,6 +17,7 @@ from sightline_host.environment import STAMP
 from sightline_host.folder import Contents, describe, install, pack
 from sightline_host.root import make_root
 from sightline_host.secret import ensure_secret
+from sightline_host.service_state import read_service
 from sightline_host.state import (
     default_candidates,
     makes_environments,
@@ -26,7 +27,6 @@ from sightline_host.state import (
     read_key,
     read_pythons,
     read_root,
-    read_service,
     read_user,
 )
 

@@ -224,6 +224,21 @@ def test_the_last_lines_of_a_log(tmp_path: Path) -> None:
     assert last_lines(log, 3) == "line 28\nline 29\n\ufffd"
 
 
+def test_what_runs_since_before_its_definition_was_written_is_started_anew(make: Make) -> None:
+    """As after a run that was cut off between writing the definition and telling supervisord."""
+    supervisor = make()
+    definition = program(supervisor, SLEEP)
+    supervisor.present("demo", definition)
+    first = pid_of(supervisor)
+    assert not supervisor.outdated("demo")
+    later = time.time() + 10
+    os.utime(supervisor.definition("demo"), (later, later))
+    assert supervisor.outdated("demo")
+    assert supervisor.present("demo", definition, dry=True) == ["restart"]
+    assert supervisor.present("demo", definition) == ["restarted"]
+    assert pid_of(supervisor) != first
+
+
 def test_the_start_script_starts_one_whoever_calls_it_and_how_often(make: Make) -> None:
     """As after a restart: no process, the old pid in its file, and two that want it at the same moment."""
     supervisor = make("with space")

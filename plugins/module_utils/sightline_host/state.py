@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
-import re
 import shutil
 import stat
 import subprocess
@@ -15,7 +13,6 @@ from pathlib import Path
 
 from .environment import read_stamp
 from .folder import is_whole, read_manifest
-from .supervisor import Supervisor
 
 Facts = dict[str, object]
 MARKER = ".sightline-root"
@@ -141,30 +138,6 @@ def read_key(path: Path) -> Facts:
         "present": status.st_size > 0,
         "private": not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO),
         "owner": _user_name(status.st_uid),
-    }
-
-
-def read_service(name: str, root: str) -> Facts:
-    """State (running, stopped, absent), manager, the definition's fingerprint, and the release in it."""
-    unit = Path("/etc/systemd/system") / f"{name}.service"
-    if os.path.exists(unit):
-        asked = subprocess.run(["systemctl", "is-active", unit.name], capture_output=True, text=True)
-        state = "running" if asked.stdout.strip() == "active" else "stopped"
-        return {"state": state, "manager": "systemd", **_definition(unit)}
-    supervisor = Supervisor(Path(root) / "supervisor")
-    definition = supervisor.definition(name)
-    if os.access(definition, os.R_OK):
-        state = "running" if supervisor.state(name) == "RUNNING" else "stopped"
-        return {"state": state, "manager": "supervisor", **_definition(definition)}
-    return {"state": "absent", "manager": None, "fingerprint": None, "release": None}
-
-
-def _definition(file: Path) -> Facts:
-    content = file.read_bytes()
-    release = re.search(rb"SIGHTLINE_RELEASE=\"?([0-9a-f]+)", content)
-    return {
-        "fingerprint": hashlib.sha256(content).hexdigest(),
-        "release": release[1].decode() if release else None,
     }
 
 

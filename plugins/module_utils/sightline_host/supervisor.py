@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .boot import start_script
+from .process_age import is_older
 
 LONGEST_SOCKET_PATH = 100
 """Linux takes 107 bytes for a Unix socket's path; supervisord adds a pid to it while it starts."""
@@ -52,10 +53,21 @@ class Supervisor:
 
     def state(self, name: str) -> str | None:
         """RUNNING, STARTING, BACKOFF, FATAL, STOPPED ...; None when unknown or supervisord is down."""
+        return self._status(name)[0]
+
+    def outdated(self, name: str) -> bool:
+        """Whether it runs by what its definition said before."""
+        state, pid = self._status(name)
+        return state == "RUNNING" and is_older(pid, self.definition(name))
+
+    def _status(self, name: str) -> tuple[str | None, str]:
+        """The state, and the process's number where there is one ("" else)."""
         if not self.config.exists():
-            return None
+            return None, ""
         words = self.control("status", name).stdout.split()
-        return words[1] if len(words) > 1 and words[0] == name and words[1].isupper() else None
+        if len(words) < 2 or words[0] != name or not words[1].isupper():
+            return None, ""
+        return words[1], words[3].rstrip(",") if words[2:3] == ["pid"] else ""
 
     def alive(self) -> bool:
         return self.config.exists() and self.control("pid").returncode == 0
@@ -89,6 +101,8 @@ class Supervisor:
                 if not dry:
                     _write(file, text, mode)
         if dry:
+            if self.outdated(name):
+                return [*changes, "restart"]
             return changes if changes or self.state(name) == "RUNNING" else ["start"]
         if not self.alive():
             self._start()
@@ -100,6 +114,9 @@ class Supervisor:
             raise SupervisorProblem(f"supervisord does not take the definition of {name}: {said[:500]}")
         if updated.stdout.strip():
             changes.append("updated")
+        elif self.outdated(name):
+            self.control("restart", name)
+            changes.append("restarted")
         if self.state(name) not in ("RUNNING", "STARTING"):
             self.control("start", name)
             changes.append("started")
