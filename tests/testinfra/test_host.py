@@ -134,7 +134,8 @@ def test_model_is_readable(host: Host, deployment: Deployment) -> None:
     unreadable = r"find -L %s \( -type f ! -readable -o -type d ! -executable \) -print"
     asking = host.check_output("id -un")
     user = deployment.service.user
-    prefix = "" if asking == user else f"runuser -u {user} -- " if asking == "root" else None
+    # find goes back to where it started, which for root is a folder that the user may not enter.
+    prefix = "" if asking == user else f"cd / && runuser -u {user} -- " if asking == "root" else None
     assert prefix is not None, f"{asking} can't find out what {user} can read; connect as root or as {user}"
     found = host.run(prefix + unreadable, deployment.model_dir)
     assert found.rc == 0, f"{user} can't enter {deployment.model_dir}: {found.stderr.strip()[-200:]}"

@@ -227,7 +227,12 @@ def purge(apt: Apt, packages: Sequence[str], ours: Iterable[str]) -> None:
 def refresh(root: Path, entry: HostSet) -> None:
     """Make anew what is made from the set's files: the loader's cache, the initramfs. Raises AptProblem."""
     commands = []
-    if any(path.startswith("etc/ld.so.conf.d/") for path in entry.files):
+    told = [path for path in entry.files if path.startswith("etc/ld.so.conf.d/")]
+    for path in told:
+        for folder in text_of(root / path).split():
+            if not (root / folder.lstrip("/")).is_dir():
+                raise AptProblem(f"/{path} sends the loader to {folder}, which is not there")
+    if told:
         commands.append(["ldconfig"])
     if entry.initramfs and shutil.which("update-initramfs"):
         commands.append(["update-initramfs", "-u"])
