@@ -445,6 +445,17 @@ def test_a_disk_without_room_is_seen_before(
     assert states(root.status) == {}
 
 
+def test_a_folder_for_the_loader_that_is_not_there_is_told(root: AptRoot, wanted: Wanted, a_set: Set) -> None:
+    file = "etc/ld.so.conf.d/sightline-tools.conf"
+    told = dataclasses.replace(wanted, files={file: "/opt/sightline-tools/lib\n"})
+    with pytest.raises(
+        AptProblem, match=f"/{file} sends the loader to /opt/sightline-tools/lib, which is not"
+    ):
+        installed(a_set, told)
+    (root.path / "opt/sightline-tools/lib").mkdir(parents=True)
+    installed(a_set, told)
+
+
 def test_files_of_a_set_cannot_be_taken_for_somebody_elses(wanted: Wanted) -> None:
     for path in ("etc/profile.d/cuda.sh", "/etc/profile.d/sightline.sh", "etc/sightline/cuda"):
         with pytest.raises(ValueError, match="sightline in their names"):
