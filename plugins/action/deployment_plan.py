@@ -17,14 +17,18 @@ if _CHECKOUT not in sys.path:
 from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
+from sightline.plan.fit import fit_or_none  # noqa: E402
 from sightline.plan.situation import Situation, computes_on  # noqa: E402
 from sightline.preparing import prepare  # noqa: E402
+from sightline.quote.handed import LATEST, REPORTS, hand_over  # noqa: E402
+from sightline.quote.host_quote import quote_host, read_terms  # noqa: E402
 
 display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side, workload: `plan`.
+    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side,
+    workload, terms: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -37,9 +41,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         wanted = self._task.args
         name = (task_vars or {}).get("inventory_hostname", "?")
+        reports = Path(_CHECKOUT) / REPORTS
         try:
             model, release = load_model(wanted["model"]), load_release(wanted["release"])
             ready = prepare(model, release, wanted)
+            terms = read_terms(wanted.get("terms") or {})
         except (CatalogueError, FolderProblem, OSError, ValueError) as problem:
             raise AnsibleActionFail(str(problem)) from problem
         facts = ready.facts
@@ -49,10 +55,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             facts = facts | {"python_source": answer}
         plan = make_plan(model, release, facts, ready.settings)
+        there = Situation(model, release, facts, ready.settings)
+        quote = quote_host(name, plan, fit_or_none(there), model, facts, terms, reports / name / LATEST)
+        hand_over(quote)
         if plan.refusals:
             raise AnsibleActionFail(_refused(name, plan, bool(ready.settings["host"].get("done"))))
         if plan.changes or display.verbosity:
-            for line in plan.as_text().splitlines():
+            for line in quote.lines():
                 display.display(f"  {name} | {line}")
         python = plan.python or {}
         fact = ready.layout.to_dict() | {
@@ -61,7 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "python_choice": python,
             "adopted": ready.adopted,
             "host": plan.host or {},
-            "device": computes_on(Situation(model, release, facts, ready.settings)),
+            "device": computes_on(there),
             "model_name": model["name"],
             "release_name": release["name"],
         }

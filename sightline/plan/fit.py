@@ -69,6 +69,14 @@ def host_fit(there: Situation) -> Fit | None:
     return fit_on(there.model, engine, workload(there), cards) if cards else None
 
 
+def fit_or_none(there: Situation) -> Fit | None:
+    """Return the fit as `host_fit` does; None too where it cannot be said."""
+    try:
+        return host_fit(there)
+    except (CannotEstimate, Unreadable):
+        return None
+
+
 def workload(there: Situation) -> Workload:
     """Return what the plan counts with: the settings, and the least that is of use where they say nothing.
 
@@ -92,10 +100,7 @@ def asked_for(there: Situation) -> str:
 
 def gpu_shares(there: Situation) -> tuple[tuple[Share, ...], int | None]:
     """Return the parts of the GPU memory that the server takes and what a card has; nothing where none."""
-    try:
-        fit = host_fit(there)
-    except (CannotEstimate, Unreadable):
-        return (), None
+    fit = fit_or_none(there)
     if fit is None:
         return (), None
     return tuple(Share(term.name, term.bytes) for term in fit.estimate.terms), fit.room
@@ -103,10 +108,7 @@ def gpu_shares(there: Situation) -> tuple[tuple[Share, ...], int | None]:
 
 def fit_notes(there: Situation) -> list[str]:
     """Say where only estimates decide, and where little is left."""
-    try:
-        fit = host_fit(there)
-    except (CannotEstimate, Unreadable):
-        return []
+    fit = fit_or_none(there)
     if fit is None:
         return []
     if fit.outcome == "uncertain":
@@ -119,10 +121,7 @@ def fit_notes(there: Situation) -> list[str]:
 
 def fit_dict(there: Situation) -> dict[str, Any] | None:
     """Return the fit and what would fit instead as plain JSON values; None where there is none."""
-    try:
-        fit = host_fit(there)
-    except (CannotEstimate, Unreadable):
-        return None
+    fit = fit_or_none(there)
     if fit is None:
         return None
     instead = [] if fit.outcome == "fits" else options(there.model, fit)

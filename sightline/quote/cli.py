@@ -24,6 +24,7 @@ from sightline.fit import (
     parse_cards,
 )
 from sightline.plan.render import human_bytes
+from sightline.quote.hosts import plan_hosts
 from sightline.quote.making import ANSWER_TOKENS, Asked, make_quote
 from sightline.quote.measured import NoMeasurement
 from sightline.quote.page import PageProblem, write_page
@@ -37,8 +38,8 @@ T = TypeVar("T")
 DESCRIPTION = """\
 Know before you pay: does a model fit a card, how long until it answers, and what will that cost?
 
-Needs no server and touches none: everything is worked out from the catalogue. Each figure says how
-sure it is.
+Needs no server: everything is worked out from the catalogue, and each figure says how sure it is. With an
+inventory its hosts are read (not changed), and the answer is about what is there and what is missing.
 """
 
 EPILOG = """\
@@ -49,10 +50,13 @@ examples:
   scripts/plan --model phi-3-vision-128k --gpu 24g      a card of another kind, by its size in GiB
   scripts/plan ... --html plan.html           the same as a page with a picture of the memory
   scripts/plan ... --json | jq .fit           for programs
+  scripts/plan -i inventory/mine              its hosts: what is there, what will change and what not
+  scripts/plan -i inventory/mine --line 1gbit --price-per-hour 2.5 -e sightline_model=qwen2.5-vl-7b
   scripts/plan --gpus                         the cards that are known by name
   scripts/plan --models                       the models of the catalogue
 
-exit status: 0 it fits, 1 it does not or may not, 2 cannot be told (wrong words, unknown model or card)
+exit status: 0 it fits (with -i: nothing stands in the way on any host), 1 it does not or may not, 2 cannot be
+told (wrong words, unknown model or card, a host that could not be read)
 What the terms are and where they come from: docs/plan.md.
 """
 
@@ -67,8 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words.models:
             print(overview())
             return FITS
+        if words.inventory:
+            return _hosts(words)
         if not words.model:
-            return _wrong("say which model: --model NAME; scripts/plan --models lists them")
+            return _wrong(
+                "say which model: --model NAME (scripts/plan --models lists them); or which hosts: "
+                "-i INVENTORY"
+            )
         workload = Workload(_context(words), words.slots, words.pictures, *words.picture_size)
         if words.gpu is None:
             return _which_cards(words.model, words.engine, workload, words.json)
@@ -102,6 +111,28 @@ def _quote(words: argparse.Namespace, cards: Cards, workload: Workload) -> int:
         print(f"written: {words.html}", file=sys.stderr)
     print(json.dumps(quote.to_dict(), indent=2) if words.json else quote_text(quote))
     return FITS if quote.fit.outcome == "fits" else DOES_NOT
+
+
+def _hosts(words: argparse.Namespace) -> int:
+    """Hand the words over to the plan phase as settings; what is about one card has no meaning there."""
+    for name in ("gpu", "html", "measured"):
+        if getattr(words, name, None):
+            return _wrong(f"--{name} is about one card; with -i the hosts' own cards are read")
+    settings = {
+        "sightline_model": words.model,
+        "sightline_engine": words.engine,
+        "sightline_release": words.release,
+        "sightline_context": words.context,
+        "sightline_slots": words.slots if words.slots > 1 else None,
+        "sightline_pictures": words.pictures if words.pictures > 1 else None,
+        "sightline_line": f"{words.line:.0f}B/s" if words.line else None,
+        "sightline_price_per_hour": words.price_per_hour,
+        "sightline_cpu_price_per_hour": words.cpu_price_per_hour,
+    }
+    said = {name: value for name, value in settings.items() if value is not None}
+    more = ["-e", json.dumps(said)] if said else []
+    more += [word for setting in words.extra for word in ("-e", setting)]
+    return plan_hosts(words.inventory, more + (["--limit", words.limit] if words.limit else []), words.json)
 
 
 def _context(words: argparse.Namespace) -> int:
@@ -154,6 +185,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--cpu-price-per-hour", type=_said(_price), metavar="P", help="of a box without a GPU on the same data disk (default: a tenth)")  # fmt: skip # noqa: E501
     where.add_argument("--measured", type=Path, metavar="REPORT", help="report.json of scripts/prove for this model on such a card: for the price of 1,000 pictures")  # fmt: skip # noqa: E501
+    hosts = parser.add_argument_group("on the hosts of an inventory")
+    hosts.add_argument("-i", "--inventory", metavar="INVENTORY", help="as scripts/up takes it; its hosts are read, not changed")  # fmt: skip # noqa: E501
+    hosts.add_argument("-e", "--extra-vars", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="a setting, as scripts/up takes it")  # fmt: skip # noqa: E501
+    hosts.add_argument("--limit", metavar="HOSTS", help="only these hosts of it")
     how = parser.add_argument_group("the answer")
     how.add_argument("--json", action="store_true", help="for programs")
     how.add_argument(

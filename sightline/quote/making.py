@@ -18,7 +18,7 @@ from sightline.plan.situation import Situation
 from sightline.quote.measured import read_report
 from sightline.quote.price import Price, price
 from sightline.quote.speed import card_speed
-from sightline.quote.timing import Rates, Stage, stages, total_seconds
+from sightline.quote.timing import Rates, Stage, fresh_work, stages, total_seconds
 
 ANSWER_TOKENS = 100
 
@@ -98,7 +98,8 @@ def make_quote(asked: Asked) -> Quote:
     first = card_speed(model, fit.estimate, card, pictures)
     # Minutes and prices of what does not fit would only lead astray.
     hopeless = fit.outcome == "does not fit"
-    found = stages(model, release, fit.estimate, card, asked.rates, first, asked.answer_tokens)
+    work = fresh_work(model, release, fit.estimate.terms[0].bytes)
+    found = stages(work, asked.rates, card, first, pictures, asked.answer_tokens)
     return Quote(
         title=model["title"],
         release=release["name"] if release else None,

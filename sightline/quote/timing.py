@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sightline.fit import Card, Estimate
+from sightline.fit import Card
 from sightline.fit.terms import counted
 from sightline.plan.render import human_bytes
 from sightline.plan.situation import file_bytes
@@ -52,41 +52,60 @@ class Rates:
     disk: float = DISK_RATE
 
 
-def stages(
-    model: Mapping[str, Any],
-    release: Mapping[str, Any] | None,
-    estimate: Estimate,
-    card: Card,
-    rates: Rates,
-    speed: Speed | None,
-    answer_tokens: int,
-) -> list[Stage]:
-    """Return the stages one after another, from a fresh machine to the first answer with its pictures.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done, in bytes; None for what there is not. `starts`: the server is (re)started."""
 
-    `release` is None where no release of this kit carries the engine: its environment is not counted then.
-    """
+    model: int | None
+    wheels: int | None
+    environment: int | None
+    weights: int | None
+    starts: bool
+
+
+def fresh_work(model: Mapping[str, Any], release: Mapping[str, Any] | None, weights: int) -> Work:
+    """Return the work on a fresh machine; without a release its environment is not counted."""
+    from_hub = model["source"]["kind"] != "repository"
+    return Work(
+        model=sum(map(file_bytes, model["files"])) if from_hub else None,
+        wheels=release["disk"]["download_bytes"] if release else None,
+        environment=release["disk"]["environment_bytes"] if release else None,
+        weights=weights,
+        starts=True,
+    )
+
+
+def stages(
+    work: Work, rates: Rates, card: Card | None, speed: Speed | None, pictures: int, answer_tokens: int
+) -> list[Stage]:
+    """Return the stages one after another, to the first answer with its pictures; none where no work is."""
     found = []
-    if model["source"]["kind"] != "repository":
-        found.append(_download("download the model", sum(map(file_bytes, model["files"])), rates))
-    if release is not None:
-        if wheels := release["disk"]["download_bytes"]:
-            found.append(_download("download the environment", wheels, rates))
-        size = release["disk"]["environment_bytes"]
+    if work.model:
+        found.append(_download("download the model", work.model, rates))
+    if work.wheels:
+        found.append(_download("download the environment", work.wheels, rates))
+    if size := work.environment:
         says = f"{human_bytes(size)} at {human_bytes(int(BUILD_RATE))}/s (seen on 2 cores)"
         found.append(Stage("build the environment", size, size / BUILD_RATE, "estimate", says))
-    weights = estimate.terms[0].bytes
-    rate = min(rates.disk, _LANES * _PCIE_SHARE * _PCIE_LANE.get(card.pcie or 3, _PCIE_LANE[5]))
-    says = f"{human_bytes(weights)} at {human_bytes(int(rate))}/s"
-    found.append(Stage("load the weights", weights, weights / rate, "estimate", says))
-    found.append(Stage("start the server", None, START_SECONDS, "estimate", "seen on 2 cores"))
-    answer = speed.answer(answer_tokens) if speed else None
-    says = (
-        f"{counted(estimate.workload.pictures, 'picture')}, {answer_tokens} tokens of answer; roofline"
-        if speed
-        else "the card's peaks are not known (catalogue/gpus.yml)"
-    )
-    found.append(Stage("first answer", None, answer, "estimate", says))
+    if work.weights:
+        rate = min(rates.disk, _bus(card))
+        says = f"{human_bytes(work.weights)} at {human_bytes(int(rate))}/s"
+        found.append(Stage("load the weights", work.weights, work.weights / rate, "estimate", says))
+    if work.starts:
+        found.append(Stage("start the server", None, START_SECONDS, "estimate", "seen on 2 cores"))
+    if found:
+        answer = speed.answer(answer_tokens) if speed else None
+        says = f"{counted(pictures, 'picture')}, {answer_tokens} tokens of answer; roofline"
+        unknown = "the peaks are not known (catalogue/gpus.yml)" if card else "not known on a CPU"
+        found.append(Stage("first answer", None, answer, "estimate", says if speed else unknown))
     return found
+
+
+def _bus(card: Card | None) -> float:
+    """Bytes a second to the card; without one weights go no further than main memory."""
+    if card is None:
+        return float("inf")
+    return _LANES * _PCIE_SHARE * _PCIE_LANE.get(card.pcie or 3, _PCIE_LANE[5])
 
 
 def total_seconds(found: list[Stage]) -> float | None:
