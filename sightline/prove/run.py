@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -57,21 +58,28 @@ class Limits:
 
 
 def examine(target: Target, settings: Settings, limits: Limits, progress: Progress) -> Report:
-    """Run all checks of a target. Never raises for what the target does: that is what the verdict is for."""
+    """Run all checks of a target. Never raises for what the target does: that is what the verdict is for.
+
+    The host is checked while the model is asked: both mostly wait for the other machine.
+    """
     started, clock = datetime.now(UTC), time.monotonic()
-    host_checks, host_trouble = _host_checks(target, progress)
+    if target.record:
+        progress.say(f"checking the host {target.name}")
     model, sighting, verdict = target.model, None, None
-    try:
-        key = read_key(target.key_file) if target.key_file else None
-        with _way_to(target) as url:
-            endpoint = Endpoint(url, target.model, key, limits.timeout, limits.max_tokens)
-            with closing(endpoint):
-                model = endpoint.choose_model()
-                sighting = look(endpoint, settings, progress.tick)
-        verdict = verdict_on(sighting, settings)
-    except CouldNotTell as obstacle:
-        verdict = could_not_tell(obstacle)
-    progress.clear()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        checking = beside.submit(_host_checks, target)
+        try:
+            key = read_key(target.key_file) if target.key_file else None
+            with _way_to(target) as url:
+                endpoint = Endpoint(url, target.model, key, limits.timeout, limits.max_tokens)
+                with closing(endpoint):
+                    model = endpoint.choose_model()
+                    sighting = look(endpoint, settings, progress.tick)
+            verdict = verdict_on(sighting, settings)
+        except CouldNotTell as obstacle:
+            verdict = could_not_tell(obstacle)
+        progress.clear()
+        host_checks, host_trouble = checking.result()
     return Report(
         target=target.described(model),
         started_at=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -120,10 +128,9 @@ def with_host(verdict: Verdict, checks: tuple[HostCheck, ...], trouble: CouldNot
     return verdict
 
 
-def _host_checks(target: Target, progress: Progress) -> tuple[tuple[HostCheck, ...], CouldNotTell | None]:
+def _host_checks(target: Target) -> tuple[tuple[HostCheck, ...], CouldNotTell | None]:
     if target.record is None:
         return (), None
-    progress.say(f"checking the host {target.name}")
     try:
         return check_host(target.record), None
     except CouldNotTell as trouble:

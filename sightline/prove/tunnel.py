@@ -35,15 +35,19 @@ def tunnel(connection: Connection, base_url: str, patience: float = 20.0) -> Ite
     port = _free_port()
     far_end = f"[{url.host}]:{url.port or 80}" if ":" in url.host else f"{url.host}:{url.port or 80}"
     command = [
-        *("ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ConnectTimeout=10"),
+        *("ssh", "-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ConnectTimeout=10"),
         *shlex.split(connection.ssh_args),
         *("-p", str(connection.port), "-L", f"127.0.0.1:{port}:{far_end}"),
         *(("-i", connection.private_key_file) if connection.private_key_file else ()),
         *(("-l", connection.user) if connection.user else ()),
-        *("--", str(connection.host)),
+        # A session, though nothing is said in it, where -N has none: only with one does sshd send short
+        # packets at once, which saves a round trip per answer. And it ends with this process in any case.
+        *("--", str(connection.host), "exec cat >/dev/null"),
     ]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
     except FileNotFoundError:
         raise CouldNotTell("tunnel", "there is no ssh on this machine", "install an ssh client") from None
     try:
@@ -52,8 +56,9 @@ def tunnel(connection: Connection, base_url: str, patience: float = 20.0) -> Ite
     finally:
         process.terminate()
         process.wait()
-        if process.stderr:
-            process.stderr.close()
+        for stream in (process.stdin, process.stderr):
+            if stream:
+                stream.close()
 
 
 def _wait(process: subprocess.Popen[str], port: int, patience: float, host: str) -> None:

@@ -9,6 +9,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,6 +111,27 @@ def test_a_host_behind_ssh_is_proven(
     assert {check["outcome"] for check in report["host_checks"]} == {"passed"}
     assert report["target"]["base_url"] == stand_in.base_url
     assert len(report["sight"]["questions"]) == 20
+
+
+@needs_sshd
+def test_a_tunnel_does_not_outlive_a_program_that_was_killed(sshd: Sshd) -> None:
+    script = (
+        "import time\nfrom sightline.prove.tunnel import Connection, tunnel\n"
+        f"with tunnel(Connection(**{sshd.connection!r}), 'http://127.0.0.1:1/v1') as url:\n"
+        "    print(url, flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        port = int(program.stdout.readline().rpartition(":")[2].split("/")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+        program.kill()
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"ssh still listens on {port}")
 
 
 @needs_sshd
