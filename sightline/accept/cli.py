@@ -45,7 +45,10 @@ What is looked at, and where the thresholds come from: docs/accept.md.
 
 def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time) -> int:
     """Run accept; returns the exit status. `now` is our own clock."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if len(args.line_url) > MOST_ADDRESSES:
+        parser.error(f"--line-url can be given up to {MOST_ADDRESSES} times")
     say = _quiet if args.quiet else _say
     started = time.monotonic()
     try:
@@ -149,7 +152,6 @@ def _parser() -> argparse.ArgumentParser:
     out = parser.add_argument_group("what to print")
     out.add_argument("--json", action="store_true", help="the whole report as JSON")
     out.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(line_url=[])
     return parser
 
 

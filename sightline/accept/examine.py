@@ -103,7 +103,7 @@ def _lines(
     seconds = _left(deadline, LINE_SECONDS)
     settings = {
         "BYTES": LINE_BYTES // len(addresses),
-        "SECONDS_EACH": max(1, (seconds - GRACE) // len(addresses)),
+        "SECONDS_EACH": max(1, (seconds - GRACE) // len(addresses) - 1),
     }
     said = ask(connection, "line", seconds, disk.path, settings, addresses)
     speeds = line_speeds(said)

@@ -1,7 +1,8 @@
 """What the scripts on the box print: sections between marked lines, in a form that no content can forge.
 
 A section begins with a line `MARK begin NAME` and ends with `MARK end CODE`, each after a line break of its
-own. MARK is a random word of this run, so text of the box cannot hold it. A section without an end was cut off.
+own. MARK is a random word of this run, so text of the box cannot hold it. A section without an end
+was cut off.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ def read_address(address: str, port: int | None = None) -> Way:
     if not found or found["host"].startswith("-"):
         raise ValueError(f"{address!r} is no address; write user@host or user@host:port")
     named = int(found["port"]) if found["port"] else None
-    if named and port and named != port:
+    if named is not None and port is not None and named != port:
         raise ValueError(f"two ports are given, {named} and {port}; leave one out")
-    port = port or named
+    port = named if port is None else port
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"{port} is no port; ports go from 1 to 65535")
     return Way(found["host"].strip("[]"), found["user"], port)
@@ -91,11 +91,21 @@ def _prepare(way: Way, secret: str | None) -> Any:
     connection = fabric.Connection(
         way.host, way.user, way.port, config=config, connect_timeout=CONNECT_SECONDS, connect_kwargs=words
     )
+    if isinstance(connection.gateway, fabric.Connection):
+        connection.gateway = _jumps(connection.ssh_config["proxyjump"], config)
     if connection.ssh_config.get("identitiesonly") == "yes":
         connection.connect_kwargs |= {"allow_agent": False, "look_for_keys": False}
     for hop in _hops(connection):
         _check_host_key(hop, way.accept_new)
     return connection
+
+
+def _jumps(words: str, config: Any) -> Any:
+    """The last of the jump hosts, each reached through the one before: fabric visits several in reverse."""
+    last = None
+    for word in words.split(","):
+        last = fabric.Connection(word.strip(), config=config.clone(), gateway=last)
+    return last
 
 
 def _hops(connection: Any) -> Iterator[Any]:
@@ -155,7 +165,7 @@ def _reason(problem: BaseException) -> str:
         return "no such name"
     if isinstance(problem, TimeoutError):
         return f"no answer within {CONNECT_SECONDS} s"
-    return str(problem).strip() or type(problem).__name__
+    return str(problem).replace("[Errno None] ", "").strip() or type(problem).__name__
 
 
 def _advice(problem: BaseException) -> str:

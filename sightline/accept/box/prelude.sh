@@ -40,6 +40,8 @@ guard() {
   is_running && kill "$main"
   for _ in 1 2 3 4 5; do is_running || break; sleep 1; done
   is_running && kill -9 "$main"
+  # Of the two that guard, the second knows the first.
+  for pid in $guards; do kill "$pid"; done
   [ -z "$folder" ] || rm -rf -- "$folder"
 }
 
@@ -49,7 +51,7 @@ if [ -n "$PLACE" ]; then
   if ! mkdir "$folder" 2>&1; then folder=''; end 1; exit 0; fi
   end 0
 fi
-listen() { cat <&3; }
+listen() { exec cat <&3; }
 (trap - EXIT; exec >/dev/null; guard sleep "$LIMIT") & guards=$!
 (trap - EXIT; exec >/dev/null; guard listen) & guards="$guards $!"
 exec 3<&-
