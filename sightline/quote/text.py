@@ -17,7 +17,7 @@ VERDICTS = {"fits": "FITS", "uncertain": "MAY NOT FIT", "does not fit": "DOES NO
 def quote_text(quote: Quote) -> str:
     """Return the whole quote."""
     parts = [
-        [headline(quote), reason(quote.fit)],
+        [headline(quote), reason(quote.fit), *_in_short(quote)],
         option_lines(quote),
         memory_lines(quote),
         time_lines(quote),
@@ -43,6 +43,15 @@ def reason(fit: Fit) -> str:
     if fit.outcome == "does not fit":
         return f"{said}; {human_bytes(fit.certain)} are certain"
     return f"{said}{', which is tight' if fit.tight else ''}"
+
+
+def _in_short(quote: Quote) -> list[str]:
+    """Time and money in one line; nothing where neither is known."""
+    if quote.seconds is None:
+        return []
+    cost = quote.price.first_answer
+    money = f", which costs {cost:.2f}" if cost is not None else ""
+    return [f"  about {human_seconds(quote.seconds)} from a fresh machine to the first answer{money}"]
 
 
 def workload_says(work: Workload) -> str:
@@ -132,7 +141,7 @@ def gpus_text() -> str:
 
 def _deploy_lines(quote: Quote) -> list[str]:
     lines = [line for note in quote.notes for line in _wrapped(f"note: {note}")]
-    lines += [line for engine, why in quote.others for line in _wrapped(f"not served by {engine}: {why}")]
+    lines += [line for engine, why in quote.others for line in _wrapped(f"not by {engine}: {why}")]
     if quote.hindrances:
         lines.append("  this kit cannot deploy it today:")
         lines += [line for hindrance in quote.hindrances for line in _wrapped(f"  {hindrance}")]

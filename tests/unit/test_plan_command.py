@@ -354,3 +354,11 @@ def test_a_workload_of_several_conversations() -> None:
     four = make_quote(asked(workload=Workload(slots=4))).fit.estimate
     cache = {found.workload.slots: found.terms[1].bytes for found in (one, four)}
     assert cache[4] == 4 * cache[1] == 4 * 4096 * 56 * 1024
+
+
+def test_a_reader_who_has_read_enough() -> None:
+    """`scripts/plan ... | head` ends without a traceback."""
+    command = f"'{CHECKOUT}/scripts/plan' --gpus | true"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
