@@ -18,6 +18,7 @@ from sightline.catalogue import CatalogueError, load_model, load_release  # noqa
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
 from sightline.plan.fit import fit_or_none  # noqa: E402
+from sightline.plan.release import choose_release  # noqa: E402
 from sightline.plan.situation import Situation, computes_on  # noqa: E402
 from sightline.preparing import prepare  # noqa: E402
 from sightline.quote.handed import LATEST, REPORTS, hand_over  # noqa: E402
@@ -43,7 +44,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         name = (task_vars or {}).get("inventory_hostname", "?")
         reports = Path(_CHECKOUT) / REPORTS
         try:
-            model, release = load_model(wanted["model"]), load_release(wanted["release"])
+            chosen, why = choose_release(wanted["release"], str(wanted.get("device")), wanted["host"])
+            model, release = load_model(wanted["model"]), load_release(chosen)
             ready = prepare(model, release, wanted)
             terms = read_terms(wanted.get("terms") or {})
         except (CatalogueError, FolderProblem, OSError, ValueError) as problem:
@@ -58,9 +60,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         there = Situation(model, release, facts, ready.settings)
         quote = quote_host(name, plan, fit_or_none(there), model, facts, terms, reports / name / LATEST)
         hand_over(quote)
+        choice = f"release {chosen}, because {why} (sightline_release names another)" if why else ""
         if plan.refusals:
-            raise AnsibleActionFail(_refused(name, plan, bool(ready.settings["host"].get("done"))))
+            raise AnsibleActionFail(_refused(name, plan, bool(ready.settings["host"].get("done")), choice))
         if plan.changes or display.verbosity:
+            if choice:
+                display.display(f"  {name} | {choice}")
             for line in quote.lines():
                 display.display(f"  {name} | {line}")
         python = plan.python or {}
@@ -77,7 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": False, "ansible_facts": {"plan": fact}}
 
 
-def _refused(host: str, plan: Plan, again: bool) -> str:
+def _refused(host: str, plan: Plan, again: bool, choice: str) -> str:
     many = f"{len(plan.refusals)} thing(s) stand in the way"
     if again:
         lines = [f"{host}: the driver was seen to, and {many} of the rest:"]
@@ -85,4 +90,4 @@ def _refused(host: str, plan: Plan, again: bool) -> str:
         lines = [f"{host}: nothing was changed, because {many}:"]
     for refusal in plan.refusals:
         lines += [f"  - {refusal.what}", f"    why: {refusal.why}", f"    do:  {refusal.remedy}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *([f"  This is for {choice}."] if choice else [])])

@@ -54,6 +54,7 @@ def serve(host: Host, repository: AptRepository) -> None:
 
 def settings(repository: AptRepository, **more: object) -> dict[str, object]:
     return {
+        "sightline_release": "cpu",
         "sightline_driver": "install",
         "sightline_driver_source": "nvidia",
         "sightline_driver_headers": [f"linux-headers-{KERNEL}"],

@@ -67,7 +67,8 @@ def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]
     for kind in ("debian12", "rented", "noroot", *(["debian13"] if source else [])):
         host = lab.up(f"journey-{kind}", kind)
         made.hosts[kind] = host
-        settings[host.name] = {"sightline_root": made.root(kind)}
+        # The container's recorded card would take the release with CUDA, on which nothing can compute here.
+        settings[host.name] = {"sightline_root": made.root(kind), "sightline_release": "cpu"}
         if host.kind.boot:
             settings[host.name]["sightline_user"] = "sightline"
     if source:

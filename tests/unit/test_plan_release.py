@@ -1,0 +1,68 @@
+"""CUDA or CPU, where the person leaves that to the probe: from a host's files to the release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sightline.catalogue import load_release
+from sightline.plan.release import FOR_CPUS, WITH_CUDA, choose_release
+from tests.unit.gpu_hosts import NOT_LOADED, GpuHost, bare_metal, fresh_metal, rented_box
+from tests.unit.test_plan_gpu import facts_of
+
+
+def broken(path: Path) -> GpuHost:
+    host = bare_metal(path)
+    host.smi(says=NOT_LOADED, code=9)
+    return host
+
+
+def box_without_its_card(path: Path) -> GpuHost:
+    host = rented_box(path)
+    host.smi(says="No devices were found", code=6)
+    return host
+
+
+def other_peoples_cards(path: Path) -> GpuHost:
+    """A container that was given no GPU: the bus shows those of the machine beneath."""
+    host = rented_box(path)
+    host.put("proc/self/mounts", "overlay / overlay rw 0 0\n")
+    host.remove("usr")
+    return host
+
+
+def plain(path: Path) -> GpuHost:
+    host = fresh_metal(path)
+    host.bus("no-gpu")
+    return host
+
+
+@pytest.mark.parametrize(
+    ("make", "release", "why"),
+    [
+        (bare_metal, WITH_CUDA, "the driver lists 1 GPU"),
+        (rented_box, WITH_CUDA, "the driver lists 1 GPU"),
+        (fresh_metal, WITH_CUDA, "there is an NVIDIA GPU on the bus"),
+        (broken, WITH_CUDA, "there is an NVIDIA GPU on the bus"),
+        (box_without_its_card, WITH_CUDA, "put into the container"),
+        (other_peoples_cards, FOR_CPUS, "no NVIDIA GPU was found"),
+        (plain, FOR_CPUS, "no NVIDIA GPU was found"),
+    ],
+)
+def test_a_card_decides(tmp_path: Path, make: Callable[[Path], GpuHost], release: str, why: str) -> None:
+    chosen, because = choose_release("auto", "auto", facts_of(make(tmp_path)))
+    assert (chosen, why in because) == (release, True)
+    assert load_release(chosen)["accelerator"] == ("cuda" if release == WITH_CUDA else "cpu")
+
+
+def test_whoever_names_one_gets_it(tmp_path: Path) -> None:
+    facts = facts_of(bare_metal(tmp_path))
+    assert choose_release("cpu", "auto", facts) == ("cpu", "")
+    assert choose_release("auto", "cpu", facts)[0] == FOR_CPUS
+
+
+def test_without_facts_nothing_is_assumed() -> None:
+    assert choose_release("auto", "auto", {})[0] == FOR_CPUS
+    assert choose_release("auto", "auto", {"gpus": "?", "pci": None, "driver": 1})[0] == FOR_CPUS
