@@ -27,7 +27,8 @@ class DeploymentError(Exception):
 class Connection:
     """How the controller reaches the host.
 
-    `become` asks for sudo where the user may not look at everything; `ssh_args` are further options for ssh.
+    `become` asks for sudo where the user may not look at everything; `ssh_args` are further options for ssh;
+    `port` 0 leaves the port to ssh's own configuration.
     """
 
     type: Literal["local", "ssh"]

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from sightline.accept.address import Way, read_address
 from sightline.accept.errors import NoAnswer
 from sightline.accept.examine import RULES, Wishes, examine
 from sightline.accept.findings import EXIT_CODES, judge, verdict
 from sightline.accept.needs import Needs, needs
 from sightline.accept.render import as_data, as_text
-from sightline.accept.way import Way, connect, read_address
+from sightline.accept.way import connect
 from sightline.catalogue import CatalogueError
 
 MOST_ADDRESSES = 3

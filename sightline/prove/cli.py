@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from sightline.deployment import DeploymentError, find, load
+from sightline.accept.address import read_address
+from sightline.deployment import Connection, DeploymentError, find, load
 
 from .cases import DEFAULT_QUESTIONS, FEWEST_QUESTIONS
 from .errors import CouldNotTell
@@ -23,10 +24,13 @@ from .run import Limits, Target, examine
 from .sight import Settings
 from .store import folder_for, write
 from .summary import summary
+from .tunnel import is_needed
 from .verdict import DEFAULT_LATENCY_LIMIT
 
 QUICK = 20
 MOST_QUESTIONS = 1000
+OWN_URL = "http://127.0.0.1:8642/v1"
+"""Where scripts/up has the endpoint listen on its own machine."""
 
 DESCRIPTION = """\
 Find out whether a vision-language endpoint really looks at the pictures it is sent.
@@ -43,6 +47,8 @@ examples:
   scripts/prove --host gpu1                      one host of several
   scripts/prove --url http://gpu1:8642/v1 --model llava --key-file key.txt
                                                  any OpenAI-compatible endpoint
+  scripts/prove --via root@203.0.113.7 -p 41022 --key-file key.txt
+                                                 on a box that shows only its ssh port
   scripts/prove --json | jq .verdict             for programs
 
 exit status: 0 proven, 1 not proven, 2 could not tell (unreachable, key refused, wrong arguments)
@@ -54,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run prove; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
+        _check_way(args)
         settings = _settings(args)
         target = _target(args)
         if args.repeat > 1:
@@ -92,6 +99,8 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 
 def _target(args: argparse.Namespace) -> Target:
+    if args.via:
+        return _through(args)
     if args.url:
         name = args.url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
         return Target(name, args.url, args.model, args.key_file)
@@ -107,6 +116,41 @@ def _target(args: argparse.Namespace) -> Target:
         connection=deployment.connection,
         release=f"{deployment.release.name} {deployment.release.id}",
     )
+
+
+def _check_way(args: argparse.Namespace) -> None:
+    given = [word for word, value in (("-p", args.port), ("-i", args.ssh_key)) if value]
+    if given and not args.via:
+        raise CouldNotTell("arguments", f"{given[0]} is for --via", "name the box with --via USER@HOST")
+    if args.via and (args.host or args.deployment):
+        raise CouldNotTell(
+            "arguments", "a deployment knows its own way", "give --via without --host, or --host alone"
+        )
+    if args.ssh_key and not args.ssh_key.is_file():
+        raise CouldNotTell("arguments", f"there is no key {args.ssh_key}", "name the private key with -i")
+
+
+def _through(args: argparse.Namespace) -> Target:
+    """An endpoint that listens on the loopback of a box, to which only ssh leads."""
+    url = args.url or OWN_URL
+    try:
+        way = read_address(args.via, args.port)
+    except ValueError as problem:
+        raise CouldNotTell("arguments", str(problem), "scripts/prove --help has examples") from None
+    connection = Connection(
+        type="ssh",
+        host=way.host,
+        port=way.port or 0,
+        user=way.user,
+        private_key_file=str(args.ssh_key) if args.ssh_key else None,
+    )
+    if not url.startswith("http://") or not is_needed(connection, url):
+        raise CouldNotTell(
+            "url",
+            f"{url} is not on the box's own loopback",
+            f"with --via the address is the box's own, like {OWN_URL}",
+        )
+    return Target(str(way), url, args.model, args.key_file, connection=connection)
 
 
 def _now() -> datetime:
@@ -136,6 +180,16 @@ def _parser() -> argparse.ArgumentParser:
         "--key-file", metavar="FILE", type=Path, help="a file that holds the API key and nothing else"
     )
     where.add_argument("--sight-only", action="store_true", help="leave the host of a deployment unchecked")
+    way = parser.add_argument_group("a box that shows only its ssh port")
+    way.add_argument(
+        "--via",
+        metavar="USER@HOST",
+        help=f"ask through ssh; --url is then the box's own address (default {OWN_URL})",
+    )
+    way.add_argument("-p", "--port", metavar="PORT", type=int, help="the ssh port (default: ssh's own)")
+    way.add_argument(
+        "-i", "--ssh-key", metavar="FILE", type=Path, help="a private key (default: agent, ~/.ssh)"
+    )
     how = parser.add_argument_group("how to ask")
     how.add_argument(
         "--questions",

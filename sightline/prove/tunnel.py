@@ -37,7 +37,8 @@ def tunnel(connection: Connection, base_url: str, patience: float = 20.0) -> Ite
     command = [
         *("ssh", "-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ConnectTimeout=10"),
         *shlex.split(connection.ssh_args),
-        *("-p", str(connection.port), "-L", f"127.0.0.1:{port}:{far_end}"),
+        *(("-p", str(connection.port)) if connection.port else ()),
+        *("-L", f"127.0.0.1:{port}:{far_end}"),
         *(("-i", connection.private_key_file) if connection.private_key_file else ()),
         *(("-l", connection.user) if connection.user else ()),
         # A session, though nothing is said in it, where -N has none: only with one does sshd send short

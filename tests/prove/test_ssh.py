@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -143,6 +144,61 @@ def test_a_key_that_opens_nothing_is_no_verdict(sshd: Sshd, tmp_path: Path) -> N
     )
     with pytest.raises(CouldNotTell, match="Permission denied"), tunnel(connection, "http://127.0.0.1:1/v1"):
         pass
+
+
+@needs_sshd
+def test_a_box_that_shows_only_its_ssh_port(
+    serve: Serve, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint's own address is the box's loopback; ssh's configuration names key and known hosts."""
+    stand_in = serve()
+    key = tmp_path / "api_key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    _configure(sshd, tmp_path, monkeypatch, f"Host box\n  HostName 127.0.0.1\n  Port {sshd.port}\n")
+    out = tmp_path / "out"
+    words = ["--url", stand_in.base_url, "--key-file", str(key), "--out", str(out), "--quick", "--seed", "3"]
+    assert cli.main(["--via", "box", *words]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["target"] == {
+        "host": None, "base_url": stand_in.base_url, "model": report["target"]["model"], "engine": None,
+        "release": None,
+    }  # fmt: skip
+    assert report["host_checks"] == []
+
+    # The same with all of it in the words, and a port that leads nowhere.
+    me = f"{getpass.getuser()}@127.0.0.1"
+    assert cli.main(["--via", me, "-p", str(sshd.port), "-i", str(sshd.key), *words]) == 0
+    assert cli.main(["--via", f"{me}:1", *words]) == 2
+
+
+def _configure(sshd: Sshd, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """ssh reads the home of the account, not $HOME: a wrapper gives it a configuration of the test's own."""
+    options = sshd.options.replace("-o ", "\n  ").replace("=", " ")
+    config = folder / "ssh_config"
+    config.write_text(f"{text}  IdentityFile {sshd.key}\nHost *{options}\n")
+    wrapper = folder / "bin/ssh"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--via", "a b"], "is no address"),
+        (["--via", "box:1", "-p", "2"], "two ports are given"),
+        (["--via", "box", "--host", "gpu1"], "a deployment knows its own way"),
+        (["-p", "22"], "-p is for --via"),
+        (["--via", "box", "-i", "/no/key"], "there is no key /no/key"),
+        (["--via", "box", "--url", "http://10.0.0.1:1/v1"], "is not on the box's own loopback"),
+        (["--via", "box", "--url", "https://127.0.0.1:1/v1"], "is not on the box's own loopback"),
+    ],
+)
+def test_wrong_ways(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_nobody_at_the_other_end_is_no_verdict() -> None:

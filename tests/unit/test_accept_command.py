@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sightline.accept import cli
+from sightline.accept.address import Way
 from sightline.accept.errors import NoAnswer
-from sightline.accept.way import Way
 from tests.stand_ins.box_shell import BoxShell
 
 PASSWORD = "a-secret-of-the-house"

@@ -13,8 +13,9 @@ import fabric
 import paramiko
 import pytest
 
+from sightline.accept.address import Way, read_address
 from sightline.accept.errors import NoAnswer
-from sightline.accept.way import Way, _prepare, connect, read_address
+from sightline.accept.way import _prepare, connect
 
 
 @pytest.mark.parametrize(
