@@ -57,14 +57,16 @@ changes: {description: What was installed or removed., type: list, returned: alw
 left: {description: "What stays after a removal, with the reason.", type: list, returned: always}
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.alone import StillAtWork, alone
 from ansible.module_utils.sightline_host.apt import AptProblem, Say
 from ansible.module_utils.sightline_host.driver_install import unload_driver
 from ansible.module_utils.sightline_host.environment import EnvironmentProblem, Lock, build
-from ansible.module_utils.sightline_host.host_sets import SetsProblem
+from ansible.module_utils.sightline_host.host_sets import WORK, SetsProblem
 from ansible.module_utils.sightline_host.package_removal import remove_sets
 from ansible.module_utils.sightline_host.package_set import PackageSet, wanted_set
 from ansible.module_utils.sightline_host.progress import teller
@@ -144,8 +146,9 @@ def main() -> None:
     do = present if wanted["state"] == "present" else absent
     with teller(wanted["progress_file"]) as say:
         try:
-            result = do(wanted, module.check_mode, say)
-        except (AptProblem, SetsProblem, EnvironmentProblem, OSError, ValueError) as problem:
+            with nullcontext() if module.check_mode else alone(WORK, say):
+                result = do(wanted, module.check_mode, say)
+        except (StillAtWork, AptProblem, SetsProblem, EnvironmentProblem, OSError, ValueError) as problem:
             module.fail_json(msg=str(problem))
     module.exit_json(**result)
 

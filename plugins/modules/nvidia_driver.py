@@ -56,6 +56,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sightline_host.alone import StillAtWork, alone
 from ansible.module_utils.sightline_host.apt import AptProblem, Say
 from ansible.module_utils.sightline_host.driver_install import (
     Flavour,
@@ -64,7 +65,7 @@ from ansible.module_utils.sightline_host.driver_install import (
     reboot_reason,
     start_driver,
 )
-from ansible.module_utils.sightline_host.host_sets import SetsProblem
+from ansible.module_utils.sightline_host.host_sets import WORK, SetsProblem
 from ansible.module_utils.sightline_host.package_set import PackageSet, wanted_set
 from ansible.module_utils.sightline_host.progress import teller
 
@@ -118,8 +119,9 @@ def main() -> None:
         module.exit_json(changed=not wanted["installed"], changes=["would install the driver"], reboot="")
     with teller(wanted["progress_file"]) as say:
         try:
-            result = run(wanted, say)
-        except (AptProblem, SetsProblem, OSError, ValueError) as problem:
+            with alone(WORK, say):
+                result = run(wanted, say)
+        except (StillAtWork, AptProblem, SetsProblem, OSError, ValueError) as problem:
             module.fail_json(msg=str(problem))
     module.exit_json(**result)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from .alone import StillAtWork, alone
 from .pip_output import LINKS, Progress, Say, reason, tail
 
 STAMP = ".sightline.json"
@@ -103,6 +104,19 @@ def build(
 
     Raises EnvironmentProblem; what was half-built is removed, an environment that was whole before is kept.
     """
+    if missing_locks(path, locks, base) == []:
+        return False
+    try:
+        with alone(path, say):
+            return _build(path, interpreter, locks, say, cache, base)
+    except StillAtWork as problem:
+        raise EnvironmentProblem(str(problem)) from problem
+
+
+def _build(
+    path: Path, interpreter: str, locks: Sequence[Lock], say: Say, cache: str | None, base: Base | None
+) -> bool:
+    # Asked again: whoever was at it before may have finished it.
     todo = missing_locks(path, locks, base)
     if todo == []:
         return False

@@ -18,6 +18,9 @@ from .reading import Facts, bytes_of, text_of
 
 FOLDER = Path("var/lib/sightline")
 LEDGER = FOLDER / "host.json"
+WORK = Path("/run/sightline-host-sets")
+"""What is locked while sets are changed (alone.py): a name in a folder that a restart empties."""
+
 SCHEMA = 1
 THERE = ("installed", "triggers-awaited", "triggers-pending")
 """States of dpkg's in which a package works."""
