@@ -47,7 +47,7 @@ def read_smi(root: Path) -> tuple[list[Facts], Facts | None, str | None]:
 
 
 def parse_log(said: str) -> tuple[ElementTree.Element | None, str]:
-    """The list in what nvidia-smi printed, None where there is none; and the rest, as a warning may follow."""
+    """The list in what nvidia-smi printed, None where there is none, and the rest: a warning may come."""
     answer, end, rest = said.partition(_END)
     try:
         return ElementTree.fromstring(answer + end), rest
