@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time
 
 def _needs(args: argparse.Namespace) -> Needs:
     try:
-        return needs(args.model, args.release)
+        work = {name: getattr(args, name) for name in ("context", "slots", "pictures")}
+        return needs(args.model, args.release, {name: count for name, count in work.items() if count})
     except ValueError as problem:
         raise NoAnswer(str(problem), "scripts/catalogue show lists models and releases") from None
 
@@ -137,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what for")
     what.add_argument("--model", default="canary", help="a model of the catalogue (default %(default)s)")
     what.add_argument("--release", help="a release that serves it (default: the first in the catalogue)")
+    for name, about in (
+        ("context", "tokens of one conversation (default 4096)"),
+        ("slots", "conversations at once (default 1)"),
+        ("pictures", "pictures in each (default 1)"),
+    ):
+        what.add_argument(f"--{name}", metavar="N", type=_count, help=about)
     how = parser.add_argument_group("what to measure")
     how.add_argument(
         "--disk", metavar="FOLDER", type=_absolute, help="where the data would go (default: chosen)"
@@ -154,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--json", action="store_true", help="the whole report as JSON")
     out.add_argument("--quiet", action="store_true", help="no progress")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**7:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _absolute(text: str) -> str:

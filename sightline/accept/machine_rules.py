@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from sightline.accept.cards import Card
 from sightline.accept.findings import Examined, Finding
 from sightline.accept.needs import Needs
+from sightline.fit import Fit, cards_of_host
 from sightline.plan.clock import MOST_SECONDS
 from sightline.plan.render import human_bytes
 from sightline.plan.versions import version_tuple
@@ -25,25 +27,7 @@ def gpus(examined: Examined, needs: Needs) -> Iterator[Finding]:
         size = human_bytes(card.memory_bytes) if card.memory_bytes else "memory not told"
         kinds[f"{card.name}, {size}"] = kinds.get(f"{card.name}, {size}", 0) + 1
     found = "; ".join(f"{count} x {kind}" for kind, count in kinds.items())
-    sizes = [card.memory_bytes for card in smi.cards]
-    total = sum(size for size in sizes if size)
-    if needs.gpu_bytes is None:
-        yield Finding("GPUs", "good", found, "the model needs none")
-    elif None in sizes:
-        yield Finding(
-            "GPUs", "unclear", found, human_bytes(needs.gpu_bytes), "the driver does not tell a card's memory"
-        )
-    elif total < needs.gpu_bytes:
-        yield Finding(
-            "GPUs",
-            "bad",
-            found,
-            f"{human_bytes(needs.gpu_bytes)} ({needs.gpu_from})",
-            f"{needs.model} does not fit",
-            "rent more or larger GPUs, or take a smaller or more quantised model",
-        )
-    else:
-        yield Finding("GPUs", "good", found, f"{human_bytes(needs.gpu_bytes)} ({needs.gpu_from})")
+    yield _room(found, smi.cards, needs)
     if examined.box.container is None and on_bus and on_bus > len(smi.cards):
         yield Finding(
             "GPUs on the bus",
@@ -53,6 +37,31 @@ def gpus(examined: Examined, needs: Needs) -> Iterator[Finding]:
             "the others are broken, or given to somebody else",
             "return the box",
         )
+
+
+def _room(found: str, cards: Sequence[Card], needs: Needs) -> Finding:
+    """Whether the model fits the cards: by the plan's estimate, else by the least that is known."""
+    if needs.gpu_bytes is None:
+        return Finding("GPUs", "good", found, "the model needs none")
+    wanted = f"{human_bytes(needs.gpu_bytes)} ({needs.gpu_from})"
+    remedy = "rent more or larger GPUs, or take a smaller or more quantised model"
+    if any(not card.memory_bytes for card in cards):
+        return Finding("GPUs", "unclear", found, wanted, "the driver does not tell a card's memory")
+    together = cards_of_host([{"name": card.name, "memory_bytes": card.memory_bytes} for card in cards])
+    if needs.estimate is None or together is None:
+        if sum(card.memory_bytes or 0 for card in cards) < needs.gpu_bytes:
+            return Finding("GPUs", "bad", found, wanted, f"{needs.model} does not fit", remedy)
+        return Finding("GPUs", "good", found, wanted)
+    fit = Fit(needs.estimate, together, together.count if needs.estimate.engine.several_gpus else 1)
+    if fit.outcome == "does not fit":
+        each = f"{human_bytes(fit.room)} a card for programs, {human_bytes(fit.needed)} needed"
+        why = fit.context_trouble or f"{needs.model} does not fit: {each}"
+        remedy = f"{remedy}; scripts/plan --model {needs.model} --gpu ... says what would fit"
+        return Finding("GPUs", "bad", found, wanted, why, remedy)
+    if fit.outcome == "uncertain":
+        certain = f"{human_bytes(fit.certain)} are certain, {human_bytes(fit.needed)} estimated from above"
+        return Finding("GPUs", "note", found, wanted, f"it may not fit: {certain} (docs/plan.md)")
+    return Finding("GPUs", "good", found, wanted)
 
 
 def _without(examined: Examined, needs: Needs) -> Finding:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sightline.catalogue import load_model, load_release
 from sightline.catalogue.entries import Entry
+from sightline.fit import CannotEstimate, Estimate, choose_engine, estimate
+from sightline.plan.fit import workload
+from sightline.plan.render import human_bytes
 from sightline.plan.situation import Situation, disk_shares, fetch_shares, memory_shares
 
 
@@ -13,6 +17,7 @@ from sightline.plan.situation import Situation, disk_shares, fetch_shares, memor
 class Needs:
     """All sizes in bytes. `gpu_bytes` is None where no GPU is needed; `gpu_from` says what it rests on.
 
+    `estimate` is the memory on a GPU term by term; where nobody can say it, `gpu_bytes` is the least.
     `release` is None where no release of this kit carries an engine for the model yet: then the needs are the
     model's own, without an environment and a driver's floor.
     """
@@ -27,12 +32,14 @@ class Needs:
     fetch_bytes: int
     weights_bytes: int
     driver_floor: str | None
+    estimate: Estimate | None = None
 
 
-def needs(model: str, release: str | None = None) -> Needs:
+def needs(model: str, release: str | None = None, work: Mapping[str, int] | None = None) -> Needs:
     """What `model` needs, in `release` or in the first that serves it. Raises CatalogueError.
 
-    Raises ValueError when the model is not served in that release.
+    `work`: context, slots and pictures where they are not the plan's own. Raises ValueError when the model is
+    not served in that release.
     """
     entry = load_model(model)
     serving = entry["engines"]["can_serve"]
@@ -46,15 +53,15 @@ def needs(model: str, release: str | None = None) -> Needs:
             there = ", ".join(sorted({name for _, name in ways})) or "none"
             raise ValueError(f"{model} is not served in release {release}; releases that serve it: {there}")
     if release is None:
-        return _of_model(entry, bool(way and way["needs_gpu"]))
-    return _of_release(entry, load_release(release), dict(way or {}))
+        return _of_model(entry, dict(way) if way else None, work or {})
+    return _of_release(entry, load_release(release), dict(way or {}), work or {})
 
 
-def _of_release(model: Entry, release: Entry, way: Entry) -> Needs:
-    there = Situation(model, release, {}, {"engine": way["engine"]})
+def _of_release(model: Entry, release: Entry, way: Entry, work: Mapping[str, int]) -> Needs:
+    there = Situation(model, release, {}, {"engine": way["engine"], "workload": dict(work)})
     everything = {"environment", "model"}
     on_gpu = bool(way["needs_gpu"])
-    gpu_bytes, gpu_from = _gpu(model, there.weights) if on_gpu else (None, "")
+    known, gpu_bytes, gpu_from = _gpu(there, way) if on_gpu else (None, None, "")
     stated = int(model["memory"].get("minimum_ram_bytes") or 0)
     return Needs(
         model=model["name"],
@@ -67,12 +74,13 @@ def _of_release(model: Entry, release: Entry, way: Entry) -> Needs:
         fetch_bytes=sum(share.bytes for share in fetch_shares(there, everything)),
         weights_bytes=there.weights,
         driver_floor=str(release["driver"]["floor"]) if on_gpu and release["driver"] else None,
+        estimate=known,
     )
 
 
-def _of_model(model: Entry, on_gpu: bool) -> Needs:
-    there = Situation(model, {}, {}, {})
-    gpu_bytes, gpu_from = _gpu(model, there.weights) if on_gpu else (None, "")
+def _of_model(model: Entry, way: Entry | None, work: Mapping[str, int]) -> Needs:
+    there = Situation(model, {}, {}, {"workload": dict(work)})
+    known, gpu_bytes, gpu_from = _gpu(there, way) if way and way["needs_gpu"] else (None, None, "")
     files = sum(share.bytes for share in fetch_shares(there, {"model"}))
     return Needs(
         model=model["name"],
@@ -85,12 +93,18 @@ def _of_model(model: Entry, on_gpu: bool) -> Needs:
         fetch_bytes=files,
         weights_bytes=there.weights,
         driver_floor=None,
+        estimate=known,
     )
 
 
-def _gpu(model: Entry, weights: int) -> tuple[int, str]:
-    """The catalogue's own figure, else the weights: a box with less cannot hold the model."""
-    stated = model["memory"].get("minimum_vram_bytes")
-    if stated:
-        return int(stated), "as the catalogue states"
-    return weights, "the weights alone: what else it takes is not counted"
+def _gpu(there: Situation, way: Entry) -> tuple[Estimate | None, int, str]:
+    """The plan's estimate; else the catalogue's own figure; else the weights, without which nothing goes."""
+    try:
+        engine, _ = choose_engine(there.model, way["engine"])
+        known = estimate(there.model, engine, workload(there))
+    except CannotEstimate:
+        stated = there.model["memory"].get("minimum_vram_bytes")
+        if stated:
+            return None, int(stated), "as the catalogue states"
+        return None, there.weights, "the weights alone: what else it takes is not known"
+    return known, known.total, f"weights {human_bytes(there.weights)} and what computing takes"

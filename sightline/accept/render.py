@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sightline.accept.findings import Examined, Finding, Word, verdict
@@ -50,7 +50,8 @@ def as_data(
         "verdict": word,
         "reasons": [asdict(finding) for finding in findings if finding.outcome == "bad"],
         "findings": [asdict(finding) for finding in findings],
-        "needs": asdict(needs),
+        "needs": asdict(replace(needs, estimate=None))
+        | {"estimate": needs.estimate.to_dict() if needs.estimate else None},
         "facts": asdict(examined),
         "rates": {
             "disk_write": _rate(examined.disk_speed.write if examined.disk_speed else None),

@@ -13,6 +13,7 @@ from sightline.accept.clock import Skew
 from sightline.accept.disks import Disk
 from sightline.accept.examine import RULES
 from sightline.accept.findings import Examined, Finding, Rule, judge, verdict
+from sightline.accept.needs import needs
 from sightline.accept.speeds import DiskSpeed, Flow, LineSpeed
 from tests.unit.accept_boxes import FOREIGN, GB, NEEDS, box, card, examined, smi_says, with_cards
 
@@ -164,6 +165,24 @@ def test_what_is_in_a_recording_reaches_the_verdict() -> None:
 def test_the_model_fits_into_all_cards_together(sizes: tuple[int, ...], word: str) -> None:
     looked = with_cards(*(card(memory_bytes=size * GB) for size in sizes))
     assert outcome(machine_rules.gpus, looked, "GPUs") == word
+
+
+@pytest.mark.parametrize(
+    ("sizes", "word"),
+    [
+        ((80,), "good"),
+        # 50.8 GB are certain and 54.8 estimated; a card keeps 1.5% to itself.
+        ((53,), "note"),
+        ((51,), "bad"),
+        # sightline-serve computes on one card.
+        ((40, 40), "bad"),
+        ((40, 80), "bad"),
+    ],
+)
+def test_the_plans_estimate_counts_where_there_is_one(sizes: tuple[int, ...], word: str) -> None:
+    looked = with_cards(*(card(memory_bytes=size * GB) for size in sizes))
+    large = needs("llama-3.2-90b-vision-bnb-4bit")
+    assert outcome(machine_rules.gpus, looked, "GPUs", large) == word
 
 
 def test_a_card_whose_memory_is_not_told_is_unclear() -> None:
