@@ -33,6 +33,10 @@ report 300 to 720 MiB, by card, driver and libraries; not measured by this proje
 SLACK = 0.1
 """Share of cache and activations that PyTorch's allocator is taken to lose between blocks: an estimate.
 Growing a cache by concatenation asks for ever larger blocks (transformers' DynamicCache)."""
+CPU_SLACK = 1.0
+"""The same on a CPU, where the C library keeps much of what was freed: measured here between 0.7 and 1.1
+with a LLaVA of 56 million random parameters and 1,100 to 7,300 tokens
+(tests/prove/test_memory_estimate.py holds it against two of these)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +158,9 @@ def terms_of(case: Case) -> tuple[Term, ...] | None:
     terms = [term_of(case) for term_of in functions]
     if not case.engine.paged:
         loose = sum(term.bytes for term in terms[1:])
-        says = f"{SLACK:.0%} of all but the weights, lost between blocks"
-        terms.append(Term("allocator", round(SLACK * loose), "estimate", says))
+        share = SLACK if case.device == "cuda" else CPU_SLACK
+        says = f"{share:.0%} of all but the weights, lost between blocks"
+        terms.append(Term("allocator", round(share * loose), "estimate", says))
     if case.device == "cuda":
         says = "CUDA's context, cuBLAS, kernels, on each card"
         terms.append(Term("CUDA context", CONTEXT_BYTES, "estimate", says))

@@ -33,15 +33,15 @@ class Canary:
 
 
 @contextmanager
-def running_canary(folder: Path, seconds: float = 300) -> Iterator[Canary]:
+def running_canary(folder: Path, seconds: float = 300, weights: Path = WEIGHTS) -> Iterator[Canary]:
     """Start the server and stop it by its pid; its log lies in `folder`. Raises AssertionError when it
-    does not start.
+    does not start. `weights` are those of another model, which is called canary too.
     """
     key_file, log = folder / "key", folder / "server.log"
     key_file.write_text("sk-canary-test-3b7e\n")
     key_file.chmod(0o600)
     command = [
-        *(PYTHON, "-m", "sightline_serve", "--model", str(WEIGHTS), "--served-model-name", "canary"),
+        *(PYTHON, "-m", "sightline_serve", "--model", str(weights), "--served-model-name", "canary"),
         *("--host", "127.0.0.1", "--port", "0", "--api-key-file", str(key_file), "--threads", "1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "serve")}
