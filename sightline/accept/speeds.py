@@ -8,9 +8,24 @@ from dataclasses import dataclass
 
 from sightline.accept.sections import Said, Section
 
-_DONE = re.compile(r"^(\d+) bytes .*?copied, ([\d.]+(?:e-?\d+)?) s", re.MULTILINE)
-"""dd's last line: GNU's `16777216 bytes (17 MB, 16 MiB) copied, 0.0155 s, 1.1 GB/s`, busybox's
-`16777216 bytes (16.0MB) copied, 0.015503 seconds, 1.0GB/s`. With LC_ALL=C it has a point."""
+_PIECE = re.compile(
+    r"^(?P<records>\d+)\+\d+ records out\n"
+    r"(?:(?P<bytes>\d+) bytes .*?copied, (?P<seconds>[\d.]+(?:e-?\d+)?) s.*\n)?"
+    r"(?:(?!time ).*\n)*?time (?P<from>[\d.]+) (?P<to>[\d.]+)$",
+    re.MULTILINE,
+)
+"""What dd says of one piece, and the box's uptime before and after it. GNU's last line is
+`16777216 bytes (17 MB, 16 MiB) copied, 0.0155 s, 1.1 GB/s`, busybox's
+`16777216 bytes (16.0MB) copied, 0.015503 seconds, 1.0GB/s`, and some busyboxes have none."""
+
+_DISK_RECORD, _LINE_RECORD = 2**20, 4096
+"""Bytes that dd moves at a time, in disk.sh and in line.sh."""
+
+_CRASHED = (126, 127, 134, 139)
+"""Exit codes of a program that cannot be started, or that crashes (128 and the signal's number)."""
+
+_TICK = 0.01
+"""Seconds in which /proc/uptime counts: nothing took less."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,10 @@ class DiskSpeed:
 
 @dataclass(frozen=True)
 class LineSpeed:
-    """What came from one address. `trouble` says why nothing did, in the words of the program there."""
+    """What came from one address. `trouble` says why nothing did, in the words of the program there.
+
+    Without an address it is the box that has no program to fetch with.
+    """
 
     address: str
     flow: Flow | None
@@ -82,31 +100,40 @@ def line_speeds(said: Said) -> tuple[LineSpeed, ...]:
 def _line_speed(address: str, section: Section) -> LineSpeed:
     if address == "none":
         return LineSpeed("", None, "the box has neither curl nor wget")
-    times = re.search(r"^time ([\d.]+) ([\d.]+)$", section.text, re.MULTILINE)
-    counted = next(iter(_pieces(section)), None)
-    if times is None or counted is None:
+    piece = next(_pieces(section, _LINE_RECORD), None)
+    if piece is None:
         return LineSpeed(address, None, "the time was over")
+    counted, elapsed = piece
+    if counted.bytes == 0 and section.code in _CRASHED:
+        return LineSpeed("", None, f"the box's program to fetch with fails (exit code {section.code})")
     if counted.bytes == 0:
         said = [line for line in section.text.splitlines() if re.match(r"(curl|wget)\b", line)]
         return LineSpeed(address, None, said[0][:200] if said else f"nothing came (exit code {section.code})")
-    # The clock of the box ticks in hundredths of a second.
-    return LineSpeed(address, Flow(counted.bytes, max(0.01, float(times[2]) - float(times[1]))), None)
+    return LineSpeed(address, Flow(counted.bytes, elapsed), None)
 
 
 def _flow(section: Section | None) -> Flow | None:
     """The sum over all pieces; None where not a single one ended."""
-    pieces = list(_pieces(section)) if section else []
+    pieces = [piece for piece, _ in _pieces(section, _DISK_RECORD)] if section else []
     if not pieces:
         return None
     return Flow(sum(piece.bytes for piece in pieces), sum(piece.seconds for piece in pieces))
 
 
-def _pieces(section: Section) -> Iterator[Flow]:
-    for found in _DONE.finditer(section.text):
-        yield Flow(int(found[1]), float(found[2]))
+def _pieces(section: Section, record: int) -> Iterator[tuple[Flow, float]]:
+    """Each piece by dd's own count and time, with the time that it took by the box's uptime.
+
+    Where dd tells only whole records of `record` bytes, these are the count, and the uptime is the time.
+    """
+    for found in _PIECE.finditer(section.text):
+        elapsed = max(_TICK, float(found["to"]) - float(found["from"]))
+        if found["bytes"]:
+            yield Flow(int(found["bytes"]), float(found["seconds"])), elapsed
+        else:
+            yield Flow(int(found["records"]) * record, elapsed), elapsed
 
 
 def _last_line(section: Section | None) -> str | None:
     lines = [line.strip() for line in (section.text if section else "").splitlines() if line.strip()]
-    failed = [line for line in lines if not re.match(r"\d+(\+\d+ records| bytes)", line)]
+    failed = [line for line in lines if not re.match(r"\d+(\+\d+ records| bytes)|time ", line)]
     return failed[-1][:200] if failed else None

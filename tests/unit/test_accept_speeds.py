@@ -7,13 +7,31 @@ import pytest
 from sightline.accept.sections import Said, Section
 from sightline.accept.speeds import Flow, disk_speed, line_speeds
 
-GNU = "16+0 records in\n16+0 records out\n16777216 bytes (17 MB, 16 MiB) copied, {} s, 1.1 GB/s\n"
-BUSYBOX = "16+0 records in\n16+0 records out\n16777216 bytes (16.0MB) copied, {} seconds, 1.0GB/s\n"
+RECORDS = "16+0 records in\n16+0 records out\n"
+GNU = RECORDS + "16777216 bytes (17 MB, 16 MiB) copied, {} s, 1.1 GB/s\ntime 1.00 2.00\n"
+BUSYBOX = RECORDS + "16777216 bytes (16.0MB) copied, {} seconds, 1.0GB/s\ntime 1.00 2.00\n"
 PIECE = 16 * 2**20
 
 
 def disk(*sections: Section) -> Said:
     return Said((Section("folder", "", 0), *sections))
+
+
+SPARE = RECORDS + "time 10.00 {}\n"
+"""A busybox built without dd's last line: only whole records, and the box's uptime before and after."""
+
+
+def test_a_dd_that_tells_no_time_is_timed_by_the_box() -> None:
+    told = SPARE.format("10.25") + SPARE.format("10.00")
+    speed = disk_speed(disk(Section("writing fsync", "", 0), Section("write", told, 0)))
+    # The second took less than a hundredth of a second, in which uptime counts.
+    assert speed.write == Flow(2 * PIECE, 0.26)
+
+
+def test_a_line_that_dd_counts_in_records_is_at_least_these() -> None:
+    told = "7000+300 records in\n7000+300 records out\ntime 1.00 2.00\n"
+    (speed,) = line_speeds(lines(Section("line http://a/x", told, 0)))
+    assert speed.flow == Flow(7000 * 4096, 1.0)
 
 
 @pytest.mark.parametrize("form", [GNU, BUSYBOX])
@@ -93,6 +111,14 @@ def test_what_does_not_come_is_told_in_curls_words() -> None:
     told += "0 bytes copied, 4.1e-05 s, 0.0 kB/s\ntime 1.00 1.10\n"
     (speed,) = line_speeds(lines(Section("line http://a/x", told, 22)))
     assert (speed.flow, speed.trouble) == (None, "curl: (22) The requested URL returned error: 404")
+
+
+@pytest.mark.parametrize(("code", "broken"), [(139, True), (127, True), (143, False), (22, False)])
+def test_a_program_that_crashes_says_nothing_of_the_line(code: int, broken: bool) -> None:
+    told = "0+0 records in\n0+0 records out\ntime 1.00 1.10\n"
+    (speed,) = line_speeds(lines(Section("line http://a/x", told, code)))
+    assert (speed.address == "") is broken
+    assert str(code) in str(speed.trouble)
 
 
 def test_a_box_without_a_program_to_fetch_with() -> None:

@@ -7,7 +7,10 @@ pieces() { # pieces WAY COMMAND...: the command for one piece after the other
   way=$1 piece=0 first=$(seconds); shift
   begin "$way"
   while [ "$piece" -lt "$PIECES" ] && [ $(($(seconds) - first)) -lt "$SECONDS_EACH" ]; do
+    read -r from _ </proc/uptime
     run "$@" 2>&1 || { end "$code"; return "$code"; }
+    read -r to _ </proc/uptime
+    echo "time $from $to"
     piece=$((piece + 1))
   done
   end 0
