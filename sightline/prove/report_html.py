@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sightline.plan.render import human_bytes
+
 from .cases import Case, Turn
 from .report_json import Report
 from .results import Shot
@@ -36,6 +38,7 @@ def as_page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["seconds"] = _seconds
+    environment.filters["bytes"] = human_bytes
     environment.filters["cut"] = _cut
     return environment.get_template("report.html.j2").render(_view(report))
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from .draw import Picture
+from .gpu_memory import GpuMemory
 from .host import HostCheck
 from .results import Control, Shot, Sighting, Trial
 from .sight import Settings
@@ -28,7 +29,9 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class Report:
-    """One run of prove; `sighting` and `settings` are None where the endpoint was never asked."""
+    """One run of prove; `sighting` and `settings` are None where the endpoint was never asked,
+    and `gpu_memory` on a CPU.
+    """
 
     target: dict[str, Any]
     started_at: str
@@ -37,6 +40,7 @@ class Report:
     settings: Settings | None
     sighting: Sighting | None
     host_checks: tuple[HostCheck, ...] = ()
+    gpu_memory: GpuMemory | None = None
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -55,6 +59,7 @@ def as_data(report: Report) -> dict[str, Any]:
             "causes": [asdict(cause) for cause in verdict.causes],
         },
         "host_checks": [asdict(check) for check in report.host_checks],
+        "gpu_memory": asdict(report.gpu_memory) if report.gpu_memory else None,
         "sight": None,
     }
     if report.sighting is not None and report.settings is not None:

@@ -15,6 +15,7 @@ from sightline.deployment import Connection
 from .client import Endpoint, read_key
 from .diagnosis import Cause
 from .errors import CouldNotTell
+from .gpu_memory import gpu_memory
 from .host import HostCheck, check_host
 from .progress import Progress
 from .report_json import Report
@@ -88,6 +89,7 @@ def examine(target: Target, settings: Settings, limits: Limits, progress: Progre
         settings=settings if sighting else None,
         sighting=sighting,
         host_checks=host_checks,
+        gpu_memory=gpu_memory(target.record) if sighting else None,
     )
 
 
