@@ -20,7 +20,7 @@ def as_text(box: str, examined: Examined, needs: Needs, findings: Sequence[Findi
     release = (
         f" in release {needs.release}" if needs.release else ", which no release of this kit carries yet"
     )
-    rows = [("", "what", "found", "at least")]
+    rows = [("", "what", "found", "wanted")]
     rows += [
         (_MARKS[finding.outcome], finding.subject, _cut(finding.found), finding.wanted)
         for finding in findings
