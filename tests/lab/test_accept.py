@@ -321,6 +321,69 @@ def test_a_box_that_is_not_known_is_refused_until_it_is_accepted(healthy: Host, 
     assert "ssh-keygen -R" in changed.stderr
 
 
+def test_through_a_jump_host(healthy: Host, debian12: Host, tmp_path: Path) -> None:
+    """The box is reached from the jump host only: its name in the configuration leads there."""
+    config = tmp_path / "config"
+    own = healthy.place.ssh_config.read_text()
+    config.write_text(
+        f"Host behind\n  HostName 127.0.0.1\n  Port 22\n  User root\n  ProxyJump {healthy.name}\n{own}"
+    )
+    key = (healthy.place.host(healthy.name) / "host_key.pub").read_text().split()
+    known = tmp_path / "known"
+    known.write_text(f"{healthy.place.known_hosts.read_text()}127.0.0.1 {key[0]} {key[1]}\n")
+    config.write_text(config.read_text().replace(str(healthy.place.known_hosts), str(known)))
+    words = [str(CHECKOUT / "scripts/accept"), "behind", "-F", str(config), "--no-disk-test", "--json"]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=100, env=environment())
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["facts"]["box"]["smi"]["cards"][0]["name"] == "NVIDIA H100 80GB HBM3"
+
+
+def test_a_password_and_a_passphrase(
+    fresh_host: Callable[..., Host],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both are asked for, never given as an argument; one that is wrong opens nothing."""
+    host = fresh_host("rented")
+    host.says(
+        "printf 'PermitRootLogin yes\\nPasswordAuthentication yes\\n' > /etc/ssh/sshd_config.d/lab.conf"
+    )
+    host.says("echo root:of-the-house | chpasswd; kill -HUP 1")
+    door = host.door(22)
+    text = f"Host *\n  UserKnownHostsFile {host.place.known_hosts}\n"
+    config = tmp_path / "config"
+    config.write_text(text)
+    words = [
+        f"root@{door[0]}",
+        "-p",
+        str(door[1]),
+        "-F",
+        str(config),
+        "--no-disk-test",
+        "--quiet",
+        "--ask-password",
+    ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "of-the-house")
+    assert main(words) == 0
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "of-another")
+    assert main(words) == 2
+    assert "lets nobody in with this key or password" in capsys.readouterr().err
+
+    key = tmp_path / "key"
+    key.write_bytes(host.place.key.read_bytes())
+    key.chmod(0o600)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", "", "-N", "of-mine", "-f", str(key)], check=True, timeout=30
+    )
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "of-mine")
+    assert main([*words, "-i", str(key)]) == 0
+    assert main([*words[:-1], "-i", str(key)]) == 2
+    assert "the key has a passphrase" in capsys.readouterr().err
+
+
 def _until(host: Host, question: str) -> None:
     deadline = time.monotonic() + 30
     while host.run(question).returncode != 0:
