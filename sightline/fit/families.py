@@ -86,6 +86,12 @@ def vision(case: Case) -> Term:
     return Term("vision activations", size, "estimate", f"one layer over {count} patches")
 
 
+def vision_float32(case: Case) -> Term:
+    """llama.cpp: as `vision`, in float32 whatever the projector is stored in (clip.cpp)."""
+    one = vision(case)
+    return Term(one.name, one.bytes * 4 // case.element_bytes, "estimate", f"{one.says}, in float32")
+
+
 def vision_all_layers(case: Case) -> Term:
     """mllama: as `vision`, and the states of every layer, kept twice."""
     one, count = vision(case), case.workload.pictures * case.picture.patches
@@ -146,7 +152,7 @@ _TORCH: dict[str, tuple[TermOf, ...]] = {
     "phi3-vision": (weights, kv_cache, vision_eager, prompt, whole_logits),
     "qwen-vl": (weights, kv_cache, vision, prompt),
 }
-_GGUF: dict[str, tuple[TermOf, ...]] = {"llava": (weights, kv_cache, vision, compute_buffer)}
+_GGUF: dict[str, tuple[TermOf, ...]] = {"llava": (weights, kv_cache, vision_float32, compute_buffer)}
 
 
 def terms_of(case: Case) -> tuple[Term, ...] | None:
