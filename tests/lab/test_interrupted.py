@@ -53,7 +53,7 @@ def running(command: list[str], deployer: Deployer) -> Iterator[subprocess.Popen
 
 
 class Chance:
-    """Where runs are cut off: a moment after tasks began, at none twice, and at each as likely as not."""
+    """Where runs are cut off: a moment after tasks began, at most of them, and at none twice."""
 
     def __init__(self) -> None:
         self.seed = random.SystemRandom().randrange(2**32)
@@ -63,7 +63,7 @@ class Chance:
     def strikes(self, line: str) -> bool:
         """Whether to cut off here; waits for the moment."""
         task = re.match(r"TASK \[(.*)\]", line)
-        if not task or task[1] in self.points or self.random.random() < 0.5:
+        if not task or task[1] in self.points or self.random.random() < 0.3:
             return False
         self.points.append(task[1])
         time.sleep(self.random.uniform(0, 3))
@@ -76,22 +76,25 @@ def test_a_run_that_is_killed_at_any_point_is_finished_by_the_next(
     host, chance = fresh_host("debian12"), Chance()
     settings = json.dumps({"sightline_user": "sightline"})
     command = deployer.command([host], "site.yml", "-e", settings)
-    while len(chance.points) < POINTS:
+    while True:
         with running(command, deployer) as run:
             assert run.stdout is not None
-            if not any(chance.strikes(line) for line in run.stdout):
-                # Chance spared this run to its end; such a host is changed by the next, and by the same way.
+            lines: list[str] = []
+            for line in run.stdout:
+                lines.append(line)
+                if chance.strikes(line):
+                    break
+            else:
+                # Spared to its end: every task was come to, and most of them were cut off once.
+                print("".join(lines))
                 assert run.wait() == 0
-                host.says("systemctl stop sightline-vlm && rm -rf /opt/sightline/current /opt/sightline/env")
-                continue
+                break
         if len(chance.points) in POWER_CUTS:
             host.run("systemctl reboot --force --force")
             time.sleep(1)
             host.wait()
     print(f"seed {chance.seed}; cut off at: {'; '.join(chance.points)}")
-
-    last = deployer.play(host, "site.yml", "-e", settings)
-    assert last.returncode == 0
+    assert len(chance.points) >= POINTS
     assert outcome(deployer, host) == "proven"
     again = deployer.play(host, "site.yml", "-e", settings, "--tags", "host,environment,model,serve")
     assert recap(again.stdout, host)["changed"] == 0
