@@ -23,7 +23,6 @@ from sightline.plan.reading import Unreadable, read_or_none
 from sightline.plan.render import human_bytes
 from sightline.plan.situation import Situation, computes_on
 
-_NAMED = 4
 _SETTINGS = {"slots": "sightline_slots", "pictures": "sightline_pictures", "context": "sightline_context"}
 
 
@@ -158,19 +157,14 @@ def _setting(there: Situation, name: str) -> int:
 
 def _remedy(instead: list[Option]) -> str:
     """The nearest of each kind, so that a small change and another model both stand there."""
-    said = []
+    said: dict[str, str] = {}
     for option in instead:
-        setting = _SETTINGS.get(option.kind)
-        value = option.words[1] if option.words else ""
-        if option.caveat:
+        if option.caveat or option.kind in said:
             continue
-        if setting:
-            said.append(f"{option.says} ({setting}={value})")
+        if setting := _SETTINGS.get(option.kind):
+            said[option.kind] = f"{option.says} ({setting}={option.words[1]})"
         elif option.kind == "model":
-            said.append(f"sightline_model={option.words[1]}")
+            said[option.kind] = f"another model, such as sightline_model={option.words[1]}"
         elif option.kind in ("card", "cards"):
-            said.append(f"a host with {option.says}")
-    firsts = said[:_NAMED] if len(said) <= _NAMED else [*said[: _NAMED - 1], said[-1]]
-    return (
-        " or ".join(firsts) if firsts else "use a larger GPU or a smaller model (scripts/plan --model NAME)"
-    )
+            said[option.kind] = f"a host with {option.says}"
+    return " or ".join(said.values()) or "use a larger GPU or a smaller model (scripts/plan --model NAME)"

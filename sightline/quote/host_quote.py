@@ -156,6 +156,7 @@ def _there(facts: Mapping[str, Any], cards: Cards | None, root: str) -> list[str
     memory = read_or_none(facts, "memory.available_bytes", int)
     count = read_or_none(facts, "cpu.count", int)
     pythons = read_or_none(facts, "python", list) or []
+    each = " each" if cards and cards.count > 1 else ""
     return [
         part
         for part in (
@@ -165,7 +166,7 @@ def _there(facts: Mapping[str, Any], cards: Cards | None, root: str) -> list[str
             f"{count} cores" if count else None,
             f"{human_bytes(memory)} of memory free" if memory is not None else None,
             f"{human_bytes(free)} free under {root}" if free is not None else None,
-            f"{cards} with {human_bytes(cards.card.memory_bytes)} each" if cards else "no GPU",
+            f"{cards} with {human_bytes(cards.card.memory_bytes)}{each}" if cards else "no GPU",
             f"driver {driver}" if driver else None,
             f"Python {pythons[0].get('version')}"
             if pythons and isinstance(pythons[0], dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,20 +25,20 @@ sightline:
 """
 
 
-def plan(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def plan(tmp_path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(INVENTORY.format(root=tmp_path / "root", port=free_port()))
     ended = subprocess.run(
         [str(CHECKOUT / "scripts/plan"), "-i", "hosts.yml", *words],
         cwd=tmp_path,
-        env=plain_environment(),
+        env=plain_environment() | environment,
         capture_output=True,
         text=True,
         timeout=120,
     )
     print(ended.stdout, ended.stderr)
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hosts.yml"], "planning changed something"
+    assert not (tmp_path / "root").exists(), "planning changed something"
     return ended
 
 
@@ -68,6 +69,23 @@ def test_a_model_that_cannot_be_deployed(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "here: REFUSED" in ended.stdout
     assert "do:" in ended.stdout
+
+
+def test_a_gpu_that_is_too_small_is_refused_with_what_would_fit(tmp_path: Path) -> None:
+    """From nvidia-smi (a stand-in that shows a 4090) through probe and plan to the proposal."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "nvidia-smi").symlink_to(CHECKOUT / "tests/stand_ins/nvidia-smi")
+    ended = plan(
+        tmp_path,
+        *("--limit", "here", "--model", "llama-3.2-90b-vision-bnb-4bit", "--release", "seed-cu124"),
+        *("--context", "8192", "--pictures", "4"),
+        PATH=f"{programs}:{os.environ['PATH']}",
+        STAND_IN_RECORDING=str(CHECKOUT / "tests/recordings/nvidia-smi/rtx-4090.xml"),
+    )
+    assert ended.returncode == 1
+    assert "llama-3.2-90b-vision-bnb-4bit needs 64.2 GB; a GPU has 25.4 GB for it" in ended.stdout
+    assert "a host with one H100 80 GB SXM or another model" in ended.stdout
 
 
 def test_an_inventory_that_is_not_there(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_small_card_is_refused_with_what_would_do() -> None:
     assert refused.what == "llama-3.2-90b-vision-bnb-4bit needs 64.2 GB; a GPU has 25.4 GB for it"
     assert "weights 48.9 GB + KV cache 2.68 GB + cross-attention states 2.10 GB" in refused.why
     assert "a host with one H100 80 GB SXM" in refused.remedy
-    assert "sightline_model=" in refused.remedy
+    assert "another model, such as sightline_model=qwen3-vl-8b" in refused.remedy
 
 
 def test_a_setting_that_can_be_smaller_is_proposed() -> None:

@@ -86,7 +86,7 @@ def test_a_known_card_has_a_speed() -> None:
     inputs = Inputs()
     on_a_gpu(inputs)
     found = quoted(inputs, Terms(line=12.5e6, per_hour=2.0))
-    assert "NVIDIA H800 with 80.0 GB each" in found.there
+    assert "NVIDIA H800 with 80.0 GB" in found.there
     assert found.price.per_thousand
     assert not found.price.per_thousand.measured
     inputs.facts["gpus"][0]["name"] = "Somebody's 7"
