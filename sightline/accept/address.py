@@ -11,7 +11,10 @@ _ADDRESS = re.compile(r"(?:(?P<user>[^@\s:]+)@)?(?P<host>\[[0-9A-Fa-f:]+\]|[^@\s
 
 @dataclass(frozen=True)
 class Way:
-    """How to reach a box. What is None is left to ssh's configuration, then to ssh's defaults."""
+    """How to reach a box. What is None is left to ssh's configuration, then to ssh's defaults.
+
+    `options` are lines of that configuration, each a keyword and its value, which outrank it.
+    """
 
     host: str
     user: str | None = None
@@ -19,6 +22,7 @@ class Way:
     key: Path | None = None
     config: Path | None = None
     accept_new: bool = False
+    options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.user + '@' if self.user else ''}{self.host}{f':{self.port}' if self.port else ''}"

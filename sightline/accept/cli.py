@@ -96,7 +96,8 @@ def _way(args: argparse.Namespace) -> Way:
         way = read_address(args.box, args.port)
     except ValueError as problem:
         raise NoAnswer(str(problem), "scripts/accept --help has examples") from None
-    return replace(way, key=args.key, config=args.ssh_config, accept_new=args.accept_new)
+    options = tuple(args.option)
+    return replace(way, key=args.key, config=args.ssh_config, accept_new=args.accept_new, options=options)
 
 
 def _say(text: str) -> None:
@@ -126,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     way = parser.add_argument_group("the way to it")
     way.add_argument("-p", "--port", type=int, help="the ssh port that the house mapped (default 22)")
     way.add_argument("-i", "--key", metavar="FILE", type=Path, help="a private key (default: agent, ~/.ssh)")
+    way.add_argument(
+        "-o",
+        "--option",
+        metavar="KEY=VALUE",
+        type=_option,
+        action="append",
+        default=[],
+        help="a line of ssh's configuration that outranks it, as for ssh (UserKnownHostsFile, ProxyJump ...)",
+    )
     way.add_argument("-F", "--ssh-config", metavar="FILE", type=Path, help="instead of ~/.ssh/config")
     way.add_argument(
         "--accept-new",
@@ -161,6 +171,13 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--json", action="store_true", help="the whole report as JSON")
     out.add_argument("--quiet", action="store_true", help="no progress")
     return parser
+
+
+def _option(text: str) -> tuple[str, str]:
+    keyword, sign, value = text.partition("=")
+    if not sign or not keyword.strip().isalnum() or not value.strip() or "\n" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no option; write KEY=VALUE")
+    return keyword.strip(), value.strip()
 
 
 def _count(text: str) -> int:

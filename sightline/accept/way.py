@@ -51,7 +51,7 @@ def connect(way: Way, secret: str | None = None) -> Any:
 
 
 def _prepare(way: Way, secret: str | None) -> Any:
-    config = fabric.Config(runtime_ssh_path=str(way.config) if way.config else None)
+    config = _configuration(way)
     words: dict[str, Any] = {"banner_timeout": CONNECT_SECONDS, "auth_timeout": CONNECT_SECONDS}
     if way.key:
         words |= {"key_filename": [str(way.key)], "look_for_keys": False}
@@ -67,6 +67,16 @@ def _prepare(way: Way, secret: str | None) -> Any:
     for hop in _hops(connection):
         _check_host_key(hop, way.accept_new)
     return connection
+
+
+def _configuration(way: Way) -> Any:
+    """ssh's own files, or the one that was named; what is said first counts, so options come first."""
+    if not way.options:
+        return fabric.Config(runtime_ssh_path=str(way.config) if way.config else None)
+    files = [way.config] if way.config else [Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")]
+    lines = ["Host *", *(f"  {keyword} {value}" for keyword, value in way.options)]
+    texts = [file.read_text() for file in files if file.is_file()]
+    return fabric.Config(ssh_config=paramiko.SSHConfig.from_text("\n".join([*lines, *texts])))
 
 
 def _jumps(words: str, config: Any) -> Any:

@@ -19,6 +19,7 @@ import pytest
 from sightline.accept.cli import main
 from tests.lab import lab as labs
 from tests.lab import limits
+from tests.lab.deploying import Deployer
 from tests.lab.host import Host, Lab
 from tests.lab.mirror import mirror
 from tests.lab.place import CHECKOUT
@@ -382,6 +383,24 @@ def test_a_password_and_a_passphrase(
     assert main([*words, "-i", str(key)]) == 0
     assert main([*words[:-1], "-i", str(key)]) == 2
     assert "the key has a passphrase" in capsys.readouterr().err
+
+
+def test_the_phase_of_site_yml(healthy: Host, lab: Lab, tmp_path: Path) -> None:
+    """By its playbook, or with --tags accept. A box that is to be returned ends the run."""
+    deployer = Deployer.into(tmp_path / "clone", lab)
+    settings = {"sightline_accept_options": ["--no-disk-test"]}
+    good = deployer.play(healthy, "playbooks/accept.yml", settings=settings, timeout=200)
+    assert good.returncode == 0
+    assert f"{healthy.name} | {healthy.kind.user}@" in good.stdout
+    assert ": ACCEPT" in good.stdout
+
+    shows(healthy, smi_says("h100-80gb", {"ecc_errors/volatile/dram_uncorrectable": "2"}))
+    before = everything(healthy)
+    words = ("--tags", "accept")
+    bad = deployer.play(healthy, "site.yml", *words, settings=settings, timeout=200)
+    assert bad.returncode != 0
+    assert "return: GPU memory errors: 2 uncorrected" in bad.stdout
+    assert everything(healthy) == before
 
 
 def _until(host: Host, question: str) -> None:

@@ -125,6 +125,7 @@ def test_our_own_clock_counts(doors: Doors, capsys: pytest.CaptureFixture[str]) 
         (["box", "--line-url", "https://me:pw@mirror/x"], "with a password in it"),
         (["box", *(["--line-url", "https://mirror/x"] * 4)], "up to 3"),
         (["box", "--disk", "data"], "no absolute path"),
+        (["box", "-o", "ProxyJump"], "is no option; write KEY=VALUE"),
         (["box", "--context", "0"], "is no number from 1 on"),
         (["box", "--nonsense"], "--help explains"),
     ],

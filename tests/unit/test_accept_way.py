@@ -116,6 +116,14 @@ def test_every_jump_host_is_checked_too_and_visited_in_sshs_order(tmp_path: Path
     assert hops == [("inner", "_OnlyKnown"), ("second", "_OnlyKnown"), ("first", "_OnlyKnown")]
 
 
+def test_options_outrank_the_configuration(tmp_path: Path) -> None:
+    text = f"Host box\n  Port 1\n  User other\nHost *\n  UserKnownHostsFile {tmp_path}/known\n"
+    options = (("Port", "2"), ("StrictHostKeyChecking", "accept-new"))
+    connection = _prepare(Way("box", config=configured(tmp_path, text), options=options), None)
+    assert (connection.port, connection.user) == (2, "other")
+    assert type(connection.client._policy).__name__ == "_AcceptNew"
+
+
 def test_only_the_named_keys_where_the_configuration_says_so(tmp_path: Path) -> None:
     text = "Host *\n  IdentitiesOnly yes\n  IdentityFile /k/one\n"
     words = _prepare(Way("box", config=configured(tmp_path, text)), None).connect_kwargs
