@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from sightline.plan.checks import (
     model_is_pinned,
     release_is_locked,
 )
-from sightline.plan.situation import Situation
+from sightline.plan.outcome import Share
+from sightline.plan.situation import Situation, disk_shares
 from sightline.quote.measured import read_report
 from sightline.quote.price import Price, price
 from sightline.quote.speed import card_speed
@@ -41,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The whole answer; without stages and prices where it does not fit.
+    """The whole answer; without stages and prices where it does not fit. `disk`: what must be free, in bytes.
 
     `hindrances`: why this kit cannot deploy it today; empty where it can. `others`: engines that people will
     try in vain, each with the reason.
@@ -52,6 +53,7 @@ class Quote:
     fit: Fit
     options: list[Option]
     stages: list[Stage]
+    disk: tuple[Share, ...]
     price: Price
     hindrances: list[str]
     notes: list[str]
@@ -72,6 +74,10 @@ class Quote:
             "fit": self.fit.to_dict(),
             "memory": self.fit.estimate.to_dict(),
             "options": [option.to_dict() for option in self.options],
+            "disk": {
+                "bytes": sum(share.bytes for share in self.disk),
+                "shares": [asdict(share) for share in self.disk],
+            },
             "time": {"seconds": self.seconds, "stages": [stage.to_dict() for stage in self.stages]},
             "price": self.price.to_dict(),
             "deployable": not self.hindrances,
@@ -98,6 +104,7 @@ def make_quote(asked: Asked) -> Quote:
     first = card_speed(model, fit.estimate, card, pictures)
     # Minutes and prices of what does not fit would only lead astray.
     hopeless = fit.outcome == "does not fit"
+    parts = {"environment", "model"} if release else {"model"}
     work = fresh_work(model, release, fit.estimate.terms[0].bytes)
     found = stages(work, asked.rates, card, first, pictures, asked.answer_tokens)
     return Quote(
@@ -106,6 +113,7 @@ def make_quote(asked: Asked) -> Quote:
         fit=fit,
         options=[] if fit.outcome == "fits" else options(model, fit),
         stages=[] if hopeless else found,
+        disk=disk_shares(Situation(model, release or {}, {}, {}), parts),
         price=price(
             asked.per_hour,
             asked.cpu_per_hour,

@@ -86,7 +86,9 @@ def time_lines(quote: Quote) -> list[str]:
     rows += [(stage.name, _seconds(stage), stage.sure, stage.says) for stage in quote.stages]
     total = quote.seconds
     rows.append(("sum", human_seconds(total) if total is not None else "not known", "", "one after another"))
-    return [f"  {line}" for line in table(rows)]
+    parts = " + ".join(f"{share.what} {human_bytes(share.bytes)}" for share in quote.disk)
+    disk = f"disk: {human_bytes(sum(share.bytes for share in quote.disk))} must be free ({parts})"
+    return [*(f"  {line}" for line in table(rows)), "", f"  {disk}"]
 
 
 def price_lines(quote: Quote) -> list[str]:
