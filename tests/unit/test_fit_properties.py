@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.catalogue import load_model
-from sightline.catalogue.entries import names
+from sightline.catalogue.entries import CATALOGUE, names
+from sightline.catalogue.reading import read_entry
+from sightline.catalogue.schema import schema_problems
 from sightline.fit import (
     CannotEstimate,
     Cards,
@@ -218,3 +220,19 @@ def test_a_card_that_nobody_knows_has_no_peaks() -> None:
     found = cards_of_host([{"name": "Somebody's 7", "memory_bytes": 8 * 2**30}])
     assert found
     assert (found.card.bandwidth, found.card.name) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"memory_mib": "24 GB"}, "whole number"),
+        ({"memory_mib": 0}, "above 0"),
+        ({"listed_as": []}, "empty"),
+        ({"bandwith": 1}, "bandwidth_gbps"),
+    ],
+)
+def test_a_card_that_breaks_the_schema_is_told(changed: dict[str, Any], told: str) -> None:
+    entry = copy.deepcopy(read_entry(CATALOGUE / "gpus.yml", "gpus.yml"))
+    assert schema_problems("gpus", entry, "gpus.yml") == []
+    entry["cards"]["l4"] |= changed
+    assert told in " ".join(str(problem) for problem in schema_problems("gpus", entry, "gpus.yml"))
