@@ -154,10 +154,14 @@ def bus(examined: Examined, needs: Needs) -> Iterator[Finding]:
 
 
 def links(examined: Examined, needs: Needs) -> Iterator[Finding]:
-    """Every NVLink that a card has is up, and cards behind NVSwitch have been joined."""
+    """No card has fewer NVLinks up than another, and cards behind NVSwitch have been joined.
+
+    Links that are down on all cards alike may have nobody at their other end: a board for fewer cards.
+    """
     cards = examined.box.smi.cards
+    most = max((_up(card) for card in cards), default=0)
     for who, card in _cards(examined):
-        down = sum(speed == 0 for speed in card.links)
+        total, up = len(card.links), _up(card)
         if card.fabric == "In Progress":
             yield Finding(
                 f"{who} NVLink",
@@ -167,24 +171,27 @@ def links(examined: Examined, needs: Needs) -> Iterator[Finding]:
                 "no CUDA program starts on it until Fabric Manager has done that, which is the house's to do",
                 "start the box again; if it stays so, return it",
             )
-        elif down and len(cards) > 1 and down < len(card.links):
+        elif up < most:
             yield Finding(
                 f"{who} NVLink",
                 "bad",
-                f"{down} of {len(card.links)} links are down",
-                "all links up",
+                f"{total - up} of {total} links are down",
+                f"{most} links up, as on the others",
                 "cards that work as one wait for the slowest link",
                 "return the box",
             )
-        elif card.links:
-            up = len(card.links) - down
-            yield Finding(
-                f"{who} NVLink", "good", f"{up} links, {sum(card.links):.0f} GB/s" if up else "not connected"
-            )
-    if len(cards) > 1 and not any(card.links for card in cards):
+        elif total:
+            speed = f"{up} links, {sum(card.links):.0f} GB/s" if up else "not connected"
+            rest = f"; {total - up} without anybody at the other end" if 0 < up < total else ""
+            yield Finding(f"{who} NVLink", "good", speed + rest)
+    if len(cards) > 1 and not most:
         yield Finding(
             "NVLink", "note", "none", "", "several cards talk over PCIe: a model split over them is slower"
         )
+
+
+def _up(card: Card) -> int:
+    return sum(speed > 0 for speed in card.links)
 
 
 def others(examined: Examined, needs: Needs) -> Iterator[Finding]:

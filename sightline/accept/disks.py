@@ -9,13 +9,20 @@ from sightline.accept.sections import Said
 from sightline.hostside import LEAST_BYTES, RENTAL
 
 _NETWORK = ("nfs", "cifs", "smb", "ceph", "lustre", "gluster", "fuse", "9p", "afs", "beegfs", "gpfs")
-NAMED = "named"
+_NAMED = "named"
 """What facts.sh writes for a file system when the person named the folder."""
+
+_IN_MEMORY = ("tmpfs", "ramfs")
+_CACHING = ("zfs", "fuse")
+"""File systems that may take O_DIRECT and answer from memory all the same."""
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A folder with its room in bytes. `rental`: it lies where rental houses put what outlives a restart."""
+    """A folder with its room in bytes. `rental`: it lies where rental houses put what outlives a restart.
+
+    `named`: the person named it.
+    """
 
     path: str
     filesystem: str
@@ -24,12 +31,24 @@ class Disk:
     writable: bool
     rental: bool
     network: bool
+    named: bool = False
+
+    @property
+    def in_memory(self) -> bool:
+        """It is no disk: what lies there is in main memory, and gone with the next start."""
+        return self.filesystem in _IN_MEMORY
+
+    @property
+    def caching(self) -> bool:
+        """What is read may come from memory, whatever was asked for."""
+        return self.filesystem.startswith(_CACHING)
 
 
 def read_disks(said: Said) -> tuple[Disk, ...]:
     """From the sections `disk KIND FOLDER`. A device that is mounted twice is told once."""
     found: list[Disk] = []
     seen: set[str] = set()
+    mounts = said.text("file /proc/self/mounts")
     for rest, section in said.under("disk"):
         kind, _, path = rest.partition(" ")
         lines = section.text.splitlines()
@@ -37,8 +56,9 @@ def read_disks(said: Said) -> tuple[Disk, ...]:
         sizes = fields[1:4]
         if len(sizes) < 3 or not all(size.isdigit() for size in sizes):
             continue
-        device = fields[0]
-        if kind != NAMED and device.startswith("/") and device in seen:
+        device, named = fields[0], kind == _NAMED
+        kind = _filesystem(path, mounts) if named else kind
+        if not named and device.startswith("/") and device in seen:
             continue
         seen.add(device)
         found.append(
@@ -50,9 +70,22 @@ def read_disks(said: Said) -> tuple[Disk, ...]:
                 writable=lines[0] == "writable",
                 rental=any(path == place or path.startswith(f"{place}/") for place in RENTAL),
                 network=kind.startswith(_NETWORK),
+                named=named,
             )
         )
     return tuple(found)
+
+
+def _filesystem(path: str, mounts: str) -> str:
+    """The file system that a folder lies on: that of the longest mount point above it, the last one there."""
+    best, found = "", "unknown"
+    for line in mounts.splitlines():
+        fields = line.split()
+        point = fields[1].replace("\\040", " ") if len(fields) > 2 else ""
+        inside = point and (path == point or path.startswith(f"{point.rstrip('/')}/"))
+        if inside and len(point) >= len(best):
+            best, found = point, fields[2]
+    return found
 
 
 def choose(disks: Sequence[Disk], named: str | None) -> Disk | None:
@@ -60,8 +93,8 @@ def choose(disks: Sequence[Disk], named: str | None) -> Disk | None:
     largest big mount, else the root. Only what is writable and no network disk; None where there is nothing.
     """
     if named is not None:
-        return next((disk for disk in disks if disk.filesystem == NAMED), None)
-    usable = [disk for disk in disks if disk.writable and not disk.network]
+        return next((disk for disk in disks if disk.named), None)
+    usable = [disk for disk in disks if disk.writable and not disk.network and not disk.named]
     for kind in (
         [disk for disk in usable if disk.rental],
         [disk for disk in usable if disk.path != "/" and disk.total_bytes >= LEAST_BYTES],

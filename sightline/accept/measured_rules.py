@@ -43,6 +43,15 @@ def room(examined: Examined, needs: Needs) -> Iterator[Finding]:
         )
         return
     found = f"{human_bytes(disk.free_bytes)} free on {disk.path}"
+    if disk.in_memory:
+        yield Finding(
+            "disk kind",
+            "note",
+            f"{disk.path} lies in main memory ({disk.filesystem})",
+            "a disk",
+            "what is put there takes memory, and is gone when the box starts again",
+            "name another folder with --disk",
+        )
     if disk.free_bytes < needs.disk_bytes:
         yield Finding(
             "disk",
@@ -58,7 +67,7 @@ def room(examined: Examined, needs: Needs) -> Iterator[Finding]:
 
 def disk_speed(examined: Examined, needs: Needs) -> Iterator[Finding]:
     """The data disk writes and reads fast enough for the model."""
-    speed = examined.disk_speed
+    speed, disk = examined.disk_speed, examined.disk
     if speed is None:
         yield Finding("disk speed", "note", "not measured")
         return
@@ -96,13 +105,13 @@ def disk_speed(examined: Examined, needs: Needs) -> Iterator[Finding]:
                 why,
                 "return the box, or name a faster disk with --disk",
             )
-        elif cached:
+        elif cached or (disk and disk.caching and way == "read"):
             yield Finding(
                 f"disk {way}",
                 "note",
-                f"{_rate(flow.rate)}, but the page cache may have answered",
+                f"{_rate(flow.rate)}, but memory may have answered",
                 wanted,
-                "this file system lets nobody past the cache",
+                "this file system lets nobody past its cache",
             )
         else:
             yield Finding(f"disk {way}", "good", _rate(flow.rate), wanted)

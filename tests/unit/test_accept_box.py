@@ -168,7 +168,7 @@ def test_the_folder_that_the_person_named_is_taken() -> None:
     disks = box(**{"disk named /root/autodl-tmp/x": named}).disks
     found = choose(disks, "/root/autodl-tmp/x")
     assert found is not None
-    assert found.path == "/root/autodl-tmp/x"
+    assert (found.path, found.filesystem) == ("/root/autodl-tmp/x", "ext4")
     assert choose(box().disks, "/nowhere") is None
 
 

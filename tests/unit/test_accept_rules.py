@@ -125,9 +125,9 @@ def test_nvlinks() -> None:
     up, half, apart = card(links=(26.5,) * 18), card(links=(26.5,) * 17 + (0.0,)), card(links=())
     assert outcome(card_rules.links, with_cards(up, up), "GPU 1 NVLink") == "good"
     assert outcome(card_rules.links, with_cards(up, half), "GPU 1 NVLink") == "bad"
-    assert outcome(card_rules.links, with_cards(half), "GPU NVLink") == "good", (
-        "one card has nobody to talk to"
-    )
+    assert outcome(card_rules.links, with_cards(half, half), "GPU 1 NVLink") == "good", "a smaller board"
+    assert outcome(card_rules.links, with_cards(half), "GPU NVLink") == "good"
+    assert outcome(card_rules.links, with_cards(up, apart), "GPU 1 NVLink") == "bad"
     assert outcome(card_rules.links, with_cards(apart, apart), "NVLink") == "note"
     waiting = with_cards(card(fabric="In Progress"))
     assert outcome(card_rules.links, waiting, "GPU NVLink") == "bad"
@@ -285,6 +285,13 @@ def test_a_machine_of_ones_own_can_be_set_right() -> None:
 def test_room_on_the_data_disk(free: int, word: str) -> None:
     disk = Disk("/data", "ext4", free * GB, 90 * GB, True, False, False)
     assert outcome(measured_rules.room, examined(disk=disk), "disk") == word
+
+
+@pytest.mark.parametrize(("kind", "notes"), [("ext4", []), ("tmpfs", ["disk kind"]), ("zfs", ["disk read"])])
+def test_memory_that_looks_like_a_disk_is_told(kind: str, notes: list[str]) -> None:
+    disk = Disk("/data", kind, 70 * GB, 90 * GB, True, False, False)
+    findings = judge(examined(disk=disk), NEEDS, (measured_rules.room, measured_rules.disk_speed))
+    assert [finding.subject for finding in findings if finding.outcome == "note"] == notes
 
 
 def test_no_disk_at_all_is_unclear() -> None:
