@@ -55,9 +55,7 @@ def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time
     try:
         wanted = _needs(args)
         way = _way(args)
-        secret = (
-            getpass.getpass(f"password for {way} (or passphrase of the key): ") if args.ask_password else None
-        )
+        secret = _secret(way) if args.ask_password else None
         say(f"connecting to {way}")
         connection = connect(way, secret)
         try:
@@ -98,6 +96,13 @@ def _way(args: argparse.Namespace) -> Way:
         raise NoAnswer(str(problem), "scripts/accept --help has examples") from None
     options = tuple(args.option)
     return replace(way, key=args.key, config=args.ssh_config, accept_new=args.accept_new, options=options)
+
+
+def _secret(way: Way) -> str:
+    try:
+        return getpass.getpass(f"password for {way} (or passphrase of the key): ")
+    except EOFError:
+        raise NoAnswer("no password came", "run it in a terminal, or use a key") from None
 
 
 def _say(text: str) -> None:

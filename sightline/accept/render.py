@@ -36,7 +36,7 @@ def as_text(box: str, examined: Examined, needs: Needs, findings: Sequence[Findi
             lines += [f"      why: {finding.why}"] if finding.why else []
             lines += [f"      do:  {finding.remedy}"] if finding.remedy else []
     lines += ["", f"  {seconds:.0f} s; {_moved(examined)}; nothing is left on the box"]
-    return "\n".join(lines)
+    return "\n".join(map(_plain, lines))
 
 
 def as_data(
@@ -73,6 +73,11 @@ def _moved(examined: Examined) -> str:
     return (
         f"{human_bytes(sum(flow.bytes for flow in flows))} through the disk, {human_bytes(fetched)} fetched"
     )
+
+
+def _plain(line: str) -> str:
+    """Without characters that steer a terminal: what the box says is not to be trusted."""
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _cut(text: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import paramiko
+
 from sightline.accept.errors import NoAnswer
 from sightline.accept.sections import Said, parse
 
@@ -67,12 +69,19 @@ def new_mark() -> str:
 def exchange(connection: Any, text: str, limit: int) -> tuple[str, str]:
     """What a shell on the box prints that is fed `text`: its output and what it said on stderr."""
     deadline = time.monotonic() + limit + GRACE
-    channel = connection.transport.open_session(timeout=GRACE)
     output, error = bytearray(), bytearray()
+    refused: OSError | None = None
+    channel = None
     try:
-        channel.settimeout(0.2)
+        channel = connection.transport.open_session(timeout=GRACE)
+        channel.settimeout(GRACE)
         channel.exec_command("exec sh -s")
-        channel.sendall(text.encode())
+        try:
+            channel.sendall(text.encode())
+        except OSError as problem:
+            # Nobody reads the script; what was said instead may tell why.
+            refused = problem
+        channel.settimeout(0.2)
         while time.monotonic() < deadline:
             try:
                 piece = channel.recv(65536)
@@ -85,11 +94,14 @@ def exchange(connection: Any, text: str, limit: int) -> tuple[str, str]:
             output += piece or b""
             if len(output) + len(error) > MOST_OUTPUT:
                 raise NoAnswer("the box says more than any script of ours prints", "look at its shell")
-    except (OSError, EOFError) as problem:
+        if refused and not output and not error:
+            raise refused
+    except (paramiko.SSHException, OSError, EOFError) as problem:
         raise NoAnswer(
             f"the connection to the box was lost ({str(problem).strip() or type(problem).__name__})",
             "run it again; what was begun on the box cleans up after itself",
         ) from None
     finally:
-        channel.close()
+        if channel is not None:
+            channel.close()
     return output.decode(errors="replace"), error.decode(errors="replace")

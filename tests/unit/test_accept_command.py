@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,12 @@ import pytest
 from sightline.accept import cli
 from sightline.accept.address import Way
 from sightline.accept.errors import NoAnswer
+from sightline.accept.examine import RULES
+from sightline.accept.findings import judge
+from sightline.accept.render import as_text
+from sightline.layout import CHECKOUT
 from tests.stand_ins.box_shell import BoxShell
+from tests.unit.accept_boxes import NEEDS, box, examined
 
 PASSWORD = "a-secret-of-the-house"
 
@@ -167,6 +174,35 @@ def test_a_password_is_asked_for_and_told_nobody(
     told = capsys.readouterr()
     assert PASSWORD not in told.out + told.err
     assert all(PASSWORD not in channel.sent for channel in doors.shell.channels)
+
+
+def test_nobody_at_the_keyboard_is_no_verdict(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", ended)
+    assert cli.main(["box", "--ask-password"]) == 2
+    assert "no password came" in capsys.readouterr().err
+
+
+def test_what_a_box_says_does_not_steer_the_terminal() -> None:
+    name = 'PRETTY_NAME="Debian \x1b[2J\x1b]0;owned\x07"\n'
+    looked = examined(box=box(**{"file /etc/os-release": name}))
+    findings = judge(looked, NEEDS, RULES)
+    told = as_text("box", looked, NEEDS, findings, 1.0)
+    assert "Debian ?[2J?]0;owned?" in told
+    assert all(letter.isprintable() or letter == "\n" for letter in told)
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    command = [sys.executable, "-m", "sightline.accept", "--help"]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stderr is not None
+        first.stdout.close()
+        assert first.stderr.read() == b""
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
