@@ -10,32 +10,12 @@ import pytest
 from sightline.catalogue import load_release
 from sightline.plan.release import FOR_CPUS, WITH_CUDA, choose_release
 from tests.unit.gpu_hosts import NOT_LOADED, GpuHost, bare_metal, fresh_metal, rented_box
-from tests.unit.test_plan_gpu import facts_of
+from tests.unit.test_plan_gpu import box_started_without_gpu, box_without_gpu_and_driver, facts_of, no_card
 
 
 def broken(path: Path) -> GpuHost:
     host = bare_metal(path)
     host.smi(says=NOT_LOADED, code=9)
-    return host
-
-
-def box_without_its_card(path: Path) -> GpuHost:
-    host = rented_box(path)
-    host.smi(says="No devices were found", code=6)
-    return host
-
-
-def other_peoples_cards(path: Path) -> GpuHost:
-    """A container that was given no GPU: the bus shows those of the machine beneath."""
-    host = rented_box(path)
-    host.put("proc/self/mounts", "overlay / overlay rw 0 0\n")
-    host.remove("usr")
-    return host
-
-
-def plain(path: Path) -> GpuHost:
-    host = fresh_metal(path)
-    host.bus("no-gpu")
     return host
 
 
@@ -46,9 +26,9 @@ def plain(path: Path) -> GpuHost:
         (rented_box, WITH_CUDA, "the driver lists 1 GPU"),
         (fresh_metal, WITH_CUDA, "there is an NVIDIA GPU on the bus"),
         (broken, WITH_CUDA, "there is an NVIDIA GPU on the bus"),
-        (box_without_its_card, WITH_CUDA, "put into the container"),
-        (other_peoples_cards, FOR_CPUS, "no NVIDIA GPU was found"),
-        (plain, FOR_CPUS, "no NVIDIA GPU was found"),
+        (box_started_without_gpu, WITH_CUDA, "put into the container"),
+        (box_without_gpu_and_driver, FOR_CPUS, "no NVIDIA GPU was found"),
+        (no_card, FOR_CPUS, "no NVIDIA GPU was found"),
     ],
 )
 def test_a_card_decides(tmp_path: Path, make: Callable[[Path], GpuHost], release: str, why: str) -> None:
