@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from sightline.accept.cards import Card
 from sightline.accept.findings import Examined, Finding
 from sightline.accept.needs import Needs
-from sightline.fit import Fit, cards_of_host
+from sightline.catalogue import load_model
+from sightline.fit import cards_of_host, fit_on
 from sightline.plan.clock import MOST_SECONDS
 from sightline.plan.render import human_bytes
 from sightline.plan.versions import version_tuple
@@ -52,7 +53,7 @@ def _room(found: str, cards: Sequence[Card], needs: Needs) -> Finding:
         if sum(card.memory_bytes or 0 for card in cards) < needs.gpu_bytes:
             return Finding("GPUs", "bad", found, wanted, f"{needs.model} does not fit", remedy)
         return Finding("GPUs", "good", found, wanted)
-    fit = Fit(needs.estimate, together, together.count if needs.estimate.engine.several_gpus else 1)
+    fit = fit_on(load_model(needs.model), needs.estimate.engine, needs.estimate.workload, together)
     if fit.outcome == "does not fit":
         each = f"{human_bytes(fit.room)} a card for programs, {human_bytes(fit.needed)} needed"
         why = fit.context_trouble or f"{needs.model} does not fit: {each}"
