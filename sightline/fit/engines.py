@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sightline.fit.errors import CannotEstimate
 
 Device = Literal["cuda", "cpu"]
+Spread = Literal["none", "layers", "heads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,26 +17,33 @@ class Engine:
     """One engine as the formulae see it.
 
     `gguf`: it loads the GGUF files of a model and computes as llama.cpp does. `paged`: it takes the cache in
-    equal blocks, so that little is lost between them. `several_gpus`: it spreads one model over the cards of
-    a machine. `loader`: which of sightline-serve's loaders, "" elsewhere.
+    equal blocks, so that little is lost between them. `spread`: how it shares one model out to the cards of a
+    machine: not at all, by whole layers, or by heads of attention in every layer. `loader`: which of
+    sightline-serve's loaders, "" elsewhere.
     """
 
     name: str
     loader: str
     gguf: bool
     paged: bool
-    several_gpus: bool
+    spread: Spread
+
+    @property
+    def several_gpus(self) -> bool:
+        """Whether it uses more than one card of a machine."""
+        return self.spread != "none"
 
 
 ENGINES = (
-    Engine("sightline-serve", "transformers", gguf=False, paged=False, several_gpus=False),
-    Engine("sightline-serve", "unsloth", gguf=False, paged=False, several_gpus=False),
-    Engine("sightline-serve", "phi3", gguf=False, paged=False, several_gpus=False),
-    Engine("llamacpp", "", gguf=True, paged=True, several_gpus=True),
-    Engine("localai", "", gguf=True, paged=True, several_gpus=True),
-    Engine("vllm", "", gguf=False, paged=True, several_gpus=True),
+    Engine("sightline-serve", "transformers", gguf=False, paged=False, spread="none"),
+    Engine("sightline-serve", "unsloth", gguf=False, paged=False, spread="none"),
+    Engine("sightline-serve", "phi3", gguf=False, paged=False, spread="none"),
+    Engine("llamacpp", "", gguf=True, paged=True, spread="layers"),
+    Engine("localai", "", gguf=True, paged=True, spread="layers"),
+    Engine("vllm", "", gguf=False, paged=True, spread="heads"),
 )
-"""sightline-serve computes on one GPU (docs/serve.md); llama.cpp splits by layers, vLLM by tensors."""
+"""sightline-serve computes on one GPU (docs/serve.md); llama.cpp splits by layers, vLLM by heads, so that its
+number of cards must divide theirs (vLLM refuses any other --tensor-parallel-size)."""
 
 
 def choose_engine(model: Mapping[str, Any], wanted: str | None = None) -> tuple[Engine, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,7 +25,10 @@ _SPREAD = ("weights", "KV cache", "cross-attention states")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The memory of one server, in bytes. `article_bytes` is the article's rule of thumb, for comparison."""
+    """The memory of one server, in bytes. `article_bytes` is the article's rule of thumb, for comparison.
+
+    `head_shares`: the most equal parts that all of the model's heads of attention can be dealt into.
+    """
 
     model: str
     engine: Engine
@@ -33,6 +37,7 @@ class Estimate:
     picture: PictureCost
     terms: tuple[Term, ...]
     layers: int
+    head_shares: int
     max_context: int
     article_bytes: int | None
 
@@ -55,6 +60,16 @@ class Estimate:
     def context_needed(self) -> int:
         """The shortest context that holds the pictures, a question and a short answer."""
         return self.picture_tokens + ANSWER_TOKENS
+
+    def cards_used(self, cards: int) -> int:
+        """Return on how many of `cards` the engine computes; heads are dealt out in equal parts."""
+        match self.engine.spread:
+            case "none":
+                return 1
+            case "layers":
+                return min(cards, self.layers)
+            case "heads":
+                return max(count for count in range(1, cards + 1) if self.head_shares % count == 0)
 
     def per_card(self, cards: int) -> int:
         """Return what the fullest of `cards` cards holds.
@@ -114,6 +129,11 @@ def estimate(
         picture=picture,
         terms=terms,
         layers=architecture.text.layers,
+        head_shares=math.gcd(
+            architecture.text.attention_heads,
+            architecture.text.kv_heads,
+            architecture.vision.attention_heads,
+        ),
         max_context=architecture.text.max_context,
         article_bytes=article_bytes(parameters, bits) if parameters and bits else None,
     )

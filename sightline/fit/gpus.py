@@ -67,27 +67,37 @@ def parse_cards(text: str) -> Cards:
     """Read `h100-80g` or `h100-80gx2`: a name of catalogue/gpus.yml and how many, or a size such as `24g`.
 
     Raises:
-        UnknownCard: no such card is known, or the number is not between 1 and 16.
+        UnknownCard: no such card is known, or their number is not between 1 and 16.
     """
-    found = re.fullmatch(r"([a-z0-9-]+?)(?:x(\d+))?", text.strip().lower())
-    if not found:
-        raise UnknownCard(f"{text!r} is no card; write a name, such as h100-80g or rtx-4090x2")
-    name, count = found[1], int(found[2] or 1)
-    if not 1 <= count <= 16:
-        raise UnknownCard(f"{text!r}: one machine has 1 to 16 cards")
-    if size := re.fullmatch(r"(\d+)gb?", name):
-        bytes_ = int(size[1]) * 1024 * MIB
-        if not bytes_:
-            raise UnknownCard(f"{text!r}: a card has some memory")
-        return Cards(Card(name, f"a card of {size[1]} GiB", bytes_, None, None, None), count)
-    cards = known_cards()
-    if name not in cards:
-        near = [key for key in cards if name in key] or get_close_matches(name, cards, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UnknownCard(
-            f"no card is called {name!r}; {hint}scripts/plan --gpus lists them, and a size does too: 24g"
-        )
-    return Cards(cards[name], count)
+    said = re.sub(r"[\s_]+", "-", text.strip().lower())
+    several = re.fullmatch(r"(.+?)-?x([0-9]{1,3})", said)
+    for name, count in ((said, 1), (several[1], int(several[2])) if several else ("", 0)):
+        card = known_cards().get(name) or _card_of_size(name)
+        if card is not None:
+            if not 1 <= count <= 16:
+                raise UnknownCard(f"{text!r}: one machine has 1 to 16 cards")
+            return Cards(card, count)
+    near = _alike(said)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownCard(
+        f"no card is called {text!r}; {hint}scripts/plan --gpus lists them, and a size does too: 24g"
+    )
+
+
+def _card_of_size(name: str) -> Card | None:
+    """A card of which only the size in GiB is known: `24g`; None where that is no size."""
+    size = re.fullmatch(r"([1-9][0-9]{0,3})-?gi?b?", name)
+    if size is None:
+        return None
+    return Card(f"{size[1]}g", f"a card of {size[1]} GiB", int(size[1]) * 1024 * MIB, None, None, None)
+
+
+def _alike(said: str) -> list[str]:
+    """Names that somebody may have meant who wrote them with other hyphens, in part, or wrongly."""
+    plain = {key.replace("-", ""): key for key in known_cards()}
+    wanted = re.sub(r"[^a-z0-9]", "", said)
+    inside = [key for short, key in plain.items() if wanted and (wanted in short or short in wanted)]
+    return inside or [plain[near] for near in get_close_matches(wanted, plain, n=3, cutoff=0.5)]
 
 
 def cards_of_host(gpus: Sequence[Mapping[str, Any]]) -> Cards | None:

@@ -10,7 +10,7 @@ from sightline.catalogue.entries import load_model, names
 from sightline.fit.engines import Engine, choose_engine
 from sightline.fit.errors import CannotEstimate
 from sightline.fit.gpus import Cards, known_cards
-from sightline.fit.terms import counted
+from sightline.fit.terms import Workload, counted
 from sightline.fit.verdict import Fit, fit_on
 
 Kind = Literal["slots", "pictures", "context", "quantisation", "cards", "card", "model"]
@@ -47,9 +47,27 @@ def options(model: Mapping[str, Any], fit: Fit) -> list[Option]:
         *_quantised(model, fit),
         *_more_cards(model, fit),
         *_other_card(model, fit),
+        *_possible_context(model, fit),
         *_other_models(model, fit),
     ]
     return found
+
+
+def _possible_context(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
+    """The context that the pictures need, or the longest there is; where memory lacks too, with a remedy."""
+    if not fit.context_trouble:
+        return
+    most, needed = fit.estimate.max_context, -(-fit.estimate.context_needed // _STEP) * _STEP
+    asked = replace(fit.estimate.workload, context=min(most, max(needed, fit.estimate.workload.context)))
+    possible = fit_on(model, fit.estimate.engine, asked, fit.cards)
+    words, says = ("--context", str(asked.context)), f"a context of {asked.context} tokens"
+    if possible.outcome == "fits":
+        yield _option("context", says, words, possible)
+        return
+    for option in (*_smaller(model, possible), *_more_cards(model, possible), *_other_card(model, possible)):
+        if option.kind in ("slots", "cards", "card"):
+            also = (*option.words, *words) if option.words else ()
+            yield replace(option, words=also, says=f"{option.says}, {says}")
 
 
 def _smaller(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
@@ -78,11 +96,6 @@ def _smaller(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
         yield _option(
             "context", f"a context of {tokens} tokens{also}", ["--context", tokens, *words], context[1]
         )
-    elif fit.context_trouble:
-        needed = -(-fit.estimate.context_needed // _STEP) * _STEP
-        longer = with_(context=needed)
-        if longer.outcome == "fits":
-            yield _option("context", f"a context of {needed} tokens", ["--context", needed], longer)
 
 
 def _quantised(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
@@ -108,12 +121,12 @@ def _quantised(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
 def _more_cards(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
     """The fewest cards of the same kind that hold it, in an engine that spreads a model over them."""
     spreading = _spreading(model, fit.estimate.engine)
-    engine = spreading or replace(fit.estimate.engine, several_gpus=True)
+    engine = spreading or replace(fit.estimate.engine, spread="layers")
     caveat = "" if spreading else f"{engine.name} computes on one card, and nothing else here serves it"
     for count in range(max(2, fit.used + 1), _MOST_CARDS + 1):
         cards = Cards(fit.cards.card, count)
         found = fit_on(model, engine, fit.estimate.workload, cards)
-        if found.outcome == "fits":
+        if found.outcome == "fits" and found.used == count:
             words = ["--gpu", f"{cards.card.name}x{count}"] if cards.card.name else []
             if spreading and engine != fit.estimate.engine:
                 yield _option(
@@ -155,7 +168,7 @@ def _other_models(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
         if name == model["name"] or other["source"]["kind"] == "repository":
             continue
         try:
-            engine, _ = choose_engine(other)
+            engine = _same_or_first(other, fit.estimate.engine)
             most = other["architecture"]["text"]["max_context"]
             asked = replace(fit.estimate.workload, context=min(fit.estimate.workload.context, most))
             tried = fit_on(other, engine, asked, fit.cards)
@@ -163,10 +176,22 @@ def _other_models(model: Mapping[str, Any], fit: Fit) -> Iterator[Option]:
             continue
         if tried.outcome == "fits":
             words = ["--model", name]
-            words += ["--context", str(most)] if most < fit.estimate.workload.context else []
+            # The question's own words stay beside these, where it had any.
+            if engine.name != fit.estimate.engine.name or engine != choose_engine(other)[0]:
+                words += ["--engine", engine.name]
+            if asked.context < fit.estimate.workload.context or fit.estimate.max_context < Workload().context:
+                words += ["--context", str(asked.context)]
             at = f" (context {most})" if most < fit.estimate.workload.context else ""
             found.append(_option("model", f"{other['title']}{at}", words, tried))
     yield from sorted(found, key=lambda option: -option.needed_bytes)
+
+
+def _same_or_first(model: Mapping[str, Any], engine: Engine) -> Engine:
+    """The engine that was asked about, if it serves this model too; else the first that does."""
+    try:
+        return choose_engine(model, engine.name)[0]
+    except CannotEstimate:
+        return choose_engine(model)[0]
 
 
 def _largest(

@@ -90,4 +90,5 @@ def fit_on(model: Mapping[str, Any], engine: Engine, workload: Workload, cards: 
     Raises:
         CannotEstimate: see `estimate`.
     """
-    return Fit(estimate(model, engine, workload), cards, cards.count if engine.several_gpus else 1)
+    found = estimate(model, engine, workload)
+    return Fit(found, cards, found.cards_used(cards.count))

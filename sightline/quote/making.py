@@ -8,6 +8,7 @@ from typing import Any
 
 from sightline.catalogue import load_model, load_release
 from sightline.fit import CannotEstimate, Cards, Engine, Fit, Option, Workload, choose_engine, fit_on, options
+from sightline.fit.terms import counted
 from sightline.plan.checks import (
     engine_serves_model,
     model_can_be_brought,
@@ -111,7 +112,7 @@ def make_quote(asked: Asked) -> Quote:
         title=model["title"],
         release=release["name"] if release else None,
         fit=fit,
-        options=[] if fit.outcome == "fits" else options(model, fit),
+        options=[] if fit.outcome == "fits" else _options(model, fit, asked.release),
         stages=[] if hopeless else found,
         disk=disk_shares(Situation(model, release or {}, {}, {}), parts),
         price=price(
@@ -154,6 +155,22 @@ def _release(model: dict[str, Any], engine: Engine, wanted: str | None) -> dict[
     )
 
 
+def _options(model: dict[str, Any], fit: Fit, release: str | None) -> list[Option]:
+    """What would fit instead; where a release was asked for, only what it carries."""
+    found = options(model, fit)
+    return [each for each in found if release is None or _carried(each, model, fit.estimate.engine, release)]
+
+
+def _carried(option: Option, model: dict[str, Any], engine: Engine, release: str) -> bool:
+    words = dict(zip(option.words[::2], option.words[1::2], strict=True))
+    other = load_model(words["--model"]) if "--model" in words else model
+    try:
+        _release(other, choose_engine(other, words.get("--engine", engine.name))[0], release)
+    except CannotEstimate:
+        return False
+    return True
+
+
 def _hindrances(model: dict[str, Any], release: dict[str, Any] | None, engine: str) -> list[str]:
     """Why the kit would refuse it on any host: the plan's own checks that need no host."""
     if release is None:
@@ -168,7 +185,10 @@ def _notes(fit: Fit, release: dict[str, Any] | None, serving: dict[str, Any]) ->
     if fit.tight:
         notes.append("it is tight: less than a twentieth of the card is left, and some terms are estimates")
     if fit.used < fit.cards.count:
-        notes.append(f"{fit.estimate.engine.name} computes on one card; the others stay idle")
+        used = counted(fit.used, "card")
+        notes.append(
+            f"{fit.estimate.engine.name} computes {fit.estimate.model} on {used}; the others stay idle"
+        )
     if fit.estimate.engine.name == "vllm":
         notes.append("vLLM takes 90% of the card whatever it needs (--gpu-memory-utilization)")
     if serving["status"] != "checked_here":
