@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from sightline.quote.text import cards_text, gpus_text, quote_text
 from sightline.quote.timing import DISK_RATE, Rates
 
 FITS, DOES_NOT, CANNOT_TELL = 0, 1, 2
+_MOST_PRICE = 1e9
 T = TypeVar("T")
 
 DESCRIPTION = """\
@@ -78,8 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "say which model: --model NAME (scripts/plan --models lists them); or which hosts: "
                 "-i INVENTORY"
             )
-        workload = Workload(_context(words), words.slots, words.pictures, *words.picture_size)
+        if misplaced := _misplaced(words, ("extra", "limit")):
+            return _wrong(f"{misplaced} is about the hosts of an inventory: -i INVENTORY")
+        workload = _workload(words)
         if words.gpu is None:
+            if misplaced := _misplaced(words, ("html", "measured")):
+                return _wrong(f"{misplaced} is about one card: --gpu CARD (scripts/plan --gpus lists them)")
             return _which_cards(words.model, words.engine, workload, words.json)
         return _quote(words, words.gpu, workload)
     except CannotEstimate as problem:
@@ -99,10 +103,10 @@ def _quote(words: argparse.Namespace, cards: Cards, workload: Workload) -> int:
             workload=workload,
             engine=words.engine,
             release=words.release,
-            rates=Rates(words.line, words.disk),
+            rates=Rates(words.line, words.disk or DISK_RATE),
             per_hour=words.price_per_hour,
             cpu_per_hour=words.cpu_price_per_hour,
-            answer_tokens=words.answer_tokens,
+            answer_tokens=words.answer_tokens or ANSWER_TOKENS,
             measured=words.measured,
         )
     )
@@ -115,16 +119,17 @@ def _quote(words: argparse.Namespace, cards: Cards, workload: Workload) -> int:
 
 def _hosts(words: argparse.Namespace) -> int:
     """Hand the words over to the plan phase as settings; what is about one card has no meaning there."""
-    for name in ("gpu", "html", "measured"):
-        if getattr(words, name, None):
-            return _wrong(f"--{name} is about one card; with -i the hosts' own cards are read")
+    if misplaced := _misplaced(words, ("gpu", "html", "measured", "disk", "picture_size", "answer_tokens")):
+        return _wrong(f"{misplaced} is about one card; with -i the hosts' own cards are read")
+    if words.pictures == 0:
+        return _wrong("--pictures 0 is about one card; what a host serves is planned with 1 picture or more")
     settings = {
         "sightline_model": words.model,
         "sightline_engine": words.engine,
         "sightline_release": words.release,
         "sightline_context": words.context,
-        "sightline_slots": words.slots if words.slots > 1 else None,
-        "sightline_pictures": words.pictures if words.pictures > 1 else None,
+        "sightline_slots": words.slots,
+        "sightline_pictures": words.pictures,
         "sightline_line": f"{words.line:.0f}B/s" if words.line else None,
         "sightline_price_per_hour": words.price_per_hour,
         "sightline_cpu_price_per_hour": words.cpu_price_per_hour,
@@ -135,11 +140,24 @@ def _hosts(words: argparse.Namespace) -> int:
     return plan_hosts(words.inventory, more + (["--limit", words.limit] if words.limit else []), words.json)
 
 
-def _context(words: argparse.Namespace) -> int:
-    if words.context is not None:
-        return int(words.context)
-    most = load_model(words.model)["architecture"]["text"]["max_context"]
-    return min(Workload().context, most or Workload().context)
+def _misplaced(words: argparse.Namespace, names: Sequence[str]) -> str | None:
+    """Return the first of these words that was said where it means nothing, as it is typed."""
+    said = next((name for name in names if getattr(words, name) not in (None, [])), None)
+    return f"--{'extra-vars' if said == 'extra' else said.replace('_', '-')}" if said else None
+
+
+def _workload(words: argparse.Namespace) -> Workload:
+    """Return what was asked for; what nobody said is as `Workload` has it, within the model's own context."""
+    least = Workload()
+    most = load_model(words.model)["architecture"]["text"]["max_context"] or least.context
+    width, height = words.picture_size or (least.width, least.height)
+    return Workload(
+        context=words.context or min(least.context, most),
+        slots=words.slots or least.slots,
+        pictures=least.pictures if words.pictures is None else words.pictures,
+        width=width,
+        height=height,
+    )
 
 
 def _which_cards(name: str, engine_name: str | None, workload: Workload, as_json: bool) -> int:
@@ -172,14 +190,14 @@ def _parser() -> argparse.ArgumentParser:
         "--release", metavar="NAME", help="the release (default: the first that has the engine)"
     )
     what.add_argument("--context", type=_count(1), metavar="N", help="tokens of a conversation, pictures and answer included (default: 4096, or the model's most)")  # fmt: skip # noqa: E501
-    what.add_argument("--pictures", type=_count(0), default=1, metavar="N", help="pictures in a conversation (default: %(default)s)")  # fmt: skip # noqa: E501
-    what.add_argument("--picture-size", type=_said(_size), default=(1344, 1008), metavar="WxH", help="their size in pixels (default: 1344x1008)")  # fmt: skip # noqa: E501
-    what.add_argument("--slots", type=_count(1), default=1, metavar="N", help="conversations at a time (default: %(default)s)")  # fmt: skip # noqa: E501
-    what.add_argument("--answer-tokens", type=_count(1), default=ANSWER_TOKENS, metavar="N", help="length of an answer, for times and prices (default: %(default)s)")  # fmt: skip # noqa: E501
+    what.add_argument("--pictures", type=_count(0), metavar="N", help="pictures in a conversation (default: 1)")  # fmt: skip # noqa: E501
+    what.add_argument("--picture-size", type=_said(_size), metavar="WxH", help="their size in pixels (default: 1344x1008)")  # fmt: skip # noqa: E501
+    what.add_argument("--slots", type=_count(1), metavar="N", help="conversations at a time (default: 1)")  # fmt: skip # noqa: E501
+    what.add_argument("--answer-tokens", type=_count(1), metavar="N", help=f"length of an answer, for times and prices (default: {ANSWER_TOKENS})")  # fmt: skip # noqa: E501
     where = parser.add_argument_group("on what")
     where.add_argument("--gpu", type=_said(parse_cards), metavar="CARD[xN]", help="a card by name (--gpus), or by its size in GiB: 24g; several: h100-80gx2")  # fmt: skip # noqa: E501
     where.add_argument("--line", type=_said(parse_rate), metavar="RATE", help="the line to the mirrors: 1gbit, 300mbit, 40MB/s")  # fmt: skip # noqa: E501
-    where.add_argument("--disk", type=_said(parse_rate), default=DISK_RATE, metavar="RATE", help="reading from the data disk (default: 1GB/s)")  # fmt: skip # noqa: E501
+    where.add_argument("--disk", type=_said(parse_rate), metavar="RATE", help="reading from the data disk (default: 1GB/s)")  # fmt: skip # noqa: E501
     where.add_argument(
         "--price-per-hour", type=_said(_price), metavar="P", help="of the machine, in any currency"
     )
@@ -213,7 +231,7 @@ def _said(read: Callable[[str], T]) -> Callable[[str], T]:
 
 def _count(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
             raise ValueError(f"{text!r} is no whole number of {least} or more")
         return int(text)
 
@@ -221,7 +239,7 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d{0,4})[x*]([1-9]\d{0,4})", text.lower())
+    found = re.fullmatch(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})", text.lower())
     if not found:
         raise ValueError(f"{text!r} is no size of a picture; write 1344x1008")
     return int(found[1]), int(found[2])
@@ -232,7 +250,7 @@ def _price(text: str) -> float:
         price = float(text)
     except ValueError:
         price = -1
-    if not math.isfinite(price) or price < 0:
+    if not 0 <= price <= _MOST_PRICE:
         raise ValueError(f"{text!r} is no price; write a number, such as 2.5")
     return price
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 
-_BITS = {"bit": 1, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "tbit": 1e12}
-_BYTES = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_BINARY = {"k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
+_RATE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)(bit|b)(/s|ps|)\s*", re.IGNORECASE)
 
 
 def parse_rate(text: str) -> float:
-    """Return bytes a second of `1gbit`, `300mbit/s`, `12.5MB/s`: small b is for bits only in the word bit.
+    """Return bytes a second of `1gbit`, `300mbit/s`, `12.5MB/s`, `1Gbps`.
+
+    A large B is bytes. A small b is bits where people mean nothing else by it: in `gbps` and in `Gb/s`. In
+    `100mb/s` it is either, and a guess may be wrong by eight.
 
     Raises:
-        ValueError: it is no such rate, or it is nothing.
+        ValueError: it is no such rate, it is one of two, or it is nothing.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)(?:/s|ps)?\s*", text.lower())
-    unit = found[2] if found else ""
-    if not found or unit not in _BITS | _BYTES:
+    found = _RATE.fullmatch(text)
+    if not found:
         raise ValueError(f"{text!r} is no rate; write 1gbit, 300mbit or 40MB/s")
-    rate = float(found[1]) * (_BITS[unit] / 8 if unit in _BITS else _BYTES[unit])
+    number, prefix, binary, word, each = found.groups()
+    bits = word.lower() == "bit" or (word == "b" and not binary and (each == "ps" or prefix.isupper()))
+    if not bits and (word == "b" or each == "PS"):
+        raise ValueError(f"{text!r} may mean bits or bytes; write {number}{prefix}bit or {number}{prefix}B/s")
+    scale = (_BINARY if binary and prefix else _PREFIXES)[prefix.lower()]
+    rate = float(number) * scale / (8 if bits else 1)
     if rate <= 0:
         raise ValueError(f"{text!r} is nothing; over such a line nothing arrives")
     return rate

@@ -142,6 +142,20 @@ def test_lists_and_help(capsys: pytest.CaptureFixture[str], words: tuple[str, ..
         (("--model", LLAMA_90B, "--gpu", "l4", "--engine", "vllm"), "mllama"),
         (("--model", "canary", "--gpu", "l4", "--measured", "/dev/null"), "report.json"),
         (("--model", "canary", "--gpu", "l4", "--html", "/nowhere/plan.html"), "cannot be written"),
+        (("--model", "canary", "--gpu", "l4", "--line", "100mb/s"), "bits or bytes"),
+        (("--model", "canary", "--gpu", "l4", "--price-per-hour", "1e308"), "no price"),
+        (("--model", "canary", "--gpu", "rtx4090"), "did you mean rtx-4090?"),
+        (("--model", "canary", "--gpu", "24gx0"), "1 to 16 cards"),
+        (("--model", "canary", "--gpu", "0g"), "no card"),
+        (("--model", "canary", "--html", "plan.html"), "--gpu CARD"),
+        (("--model", "canary", "--measured", "report.json"), "--gpu CARD"),
+        (("--model", "canary", "--gpu", "l4", "--limit", "one"), "-i INVENTORY"),
+        (("--model", "canary", "--gpu", "l4", "-e", "a=b"), "-i INVENTORY"),
+        (("-i", "inventory/local", "--gpu", "l4"), "hosts' own cards"),
+        (("-i", "inventory/local", "--disk", "1GB/s"), "hosts' own cards"),
+        (("-i", "inventory/local", "--picture-size", "28x28"), "hosts' own cards"),
+        (("-i", "inventory/local", "--answer-tokens", "10"), "hosts' own cards"),
+        (("-i", "inventory/local", "--pictures", "0"), "1 picture or more"),
     ],
 )
 def test_wrong_words(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], told: str) -> None:
@@ -150,6 +164,23 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
     assert told in complaint
     assert not said
     assert "Traceback" not in complaint
+
+
+def test_what_is_said_goes_before_the_inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is what would be counted anyway: the inventory may say something else."""
+    handed: list[str] = []
+
+    def hosts(inventory: str, words: list[str], as_json: bool) -> int:
+        handed.extend(words)
+        return 0
+
+    monkeypatch.setattr("sightline.quote.cli.plan_hosts", hosts)
+    assert main(["-i", "mine", "--slots", "1", "--pictures", "1", "--line", "1gbps"]) == 0
+    said = json.loads(handed[handed.index("-e") + 1])
+    assert said == {"sightline_slots": 1, "sightline_pictures": 1, "sightline_line": "125000000B/s"}
+    handed.clear()
+    assert main(["-i", "mine"]) == 0
+    assert handed == []
 
 
 # --- time -------------------------------------------------------------------------------------------------
@@ -163,10 +194,30 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
         ("40MB/s", 40e6),
         ("12.5 MiB", 12.5 * 2**20),
         ("100mbitps", 12.5e6),
+        ("1gbps", 125e6),
+        ("1Gbps", 125e6),
+        ("100Mb/s", 12.5e6),
+        ("1 Gb", 125e6),
+        ("1GBps", 1e9),
+        ("125000000B/s", 125e6),
     ],
 )
 def test_rates(text: str, rate: float) -> None:
     assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["100mb/s", "1gb", "100MBPS", "10mib"])
+def test_a_rate_that_may_be_bits_or_bytes_is_asked_for_again(text: str) -> None:
+    with pytest.raises(ValueError, match="bits or bytes"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "nan", "inf", "-1gbit", "1e3gbit", "1,5gbit", "\u0661gbit", "9" * 400 + "gbit"]
+)
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match="no rate"):
+        parse_rate(text)
 
 
 @pytest.mark.parametrize(
