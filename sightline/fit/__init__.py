@@ -3,7 +3,15 @@
 from sightline.fit.engines import ENGINES, Engine, choose_engine
 from sightline.fit.errors import CannotEstimate
 from sightline.fit.estimate import Estimate, estimate
-from sightline.fit.gpus import Card, Cards, UnknownCard, cards_of_host, known_cards, parse_cards
+from sightline.fit.gpus import (
+    Card,
+    Cards,
+    UnknownCard,
+    card_listed_as,
+    cards_of_host,
+    known_cards,
+    parse_cards,
+)
 from sightline.fit.options import Option, options
 from sightline.fit.terms import Basis, Term, Workload
 from sightline.fit.verdict import Fit, fit_on
@@ -21,6 +29,7 @@ __all__ = [
     "Term",
     "UnknownCard",
     "Workload",
+    "card_listed_as",
     "cards_of_host",
     "choose_engine",
     "estimate",

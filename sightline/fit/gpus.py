@@ -26,7 +26,10 @@ class UnknownCard(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One kind of card: memory in bytes; peaks in bytes/s and FLOP/s, None where they are not known."""
+    """One kind of card: memory in bytes; peaks in bytes/s and FLOP/s, None where they are not known.
+
+    `compute`: CUDA's compute capability, such as "8.9"; None where it is not known.
+    """
 
     name: str
     title: str
@@ -34,6 +37,7 @@ class Card:
     bandwidth: float | None
     flops: float | None
     pcie: int | None
+    compute: str | None
 
     @property
     def usable_bytes(self) -> int:
@@ -89,7 +93,7 @@ def _card_of_size(name: str) -> Card | None:
     size = re.fullmatch(r"([1-9][0-9]{0,3})-?gi?b?", name)
     if size is None:
         return None
-    return Card(f"{size[1]}g", f"a card of {size[1]} GiB", int(size[1]) * 1024 * MIB, None, None, None)
+    return Card(f"{size[1]}g", f"a card of {size[1]} GiB", int(size[1]) * 1024 * MIB, None, None, None, None)
 
 
 def _alike(said: str) -> list[str]:
@@ -110,7 +114,7 @@ def cards_of_host(gpus: Sequence[Mapping[str, Any]]) -> Cards | None:
         return None
     smallest = min(gpus, key=lambda gpu: int(gpu.get("memory_bytes") or sizes[0]))
     title = str(smallest.get("name") or "GPU")
-    like = next((card for card in known_cards().values() if title in _names(card.name)), None)
+    like = card_listed_as(title)
     card = Card(
         name=like.name if like else "",
         title=title,
@@ -118,12 +122,15 @@ def cards_of_host(gpus: Sequence[Mapping[str, Any]]) -> Cards | None:
         bandwidth=like.bandwidth if like else None,
         flops=like.flops if like else None,
         pcie=like.pcie if like else None,
+        compute=like.compute if like else None,
     )
     return Cards(card, len(sizes))
 
 
-def _names(card: str) -> list[str]:
-    return list(_entry()["cards"][card]["listed_as"])
+def card_listed_as(product: str) -> Card | None:
+    """Return the known card that the driver lists under this product name, None for an unknown one."""
+    cards = _entry()["cards"]
+    return next((card for card in known_cards().values() if product in cards[card.name]["listed_as"]), None)
 
 
 @lru_cache(maxsize=1)
@@ -144,4 +151,5 @@ def _card(name: str, facts: Mapping[str, Any]) -> Card:
         bandwidth=facts["bandwidth_gbps"] * 1e9,
         flops=facts["tflops"] * 1e12,
         pcie=facts["pcie"],
+        compute=facts["compute"],
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from sightline.fit import Card, card_listed_as
 from sightline.plan.gpu_side import gpu_side, needs_gpu
 from sightline.plan.outcome import Objection
 from sightline.plan.reading import Unreadable, read_or_none
 from sightline.plan.situation import Situation
+from sightline.plan.versions import version_tuple
 
 _HARMFUL = {
     "hw_slowdown": "the board's own protection",
@@ -50,6 +53,30 @@ def _on_cpu(there: Situation) -> str:
     if serving is None or serving["needs_gpu"]:
         return ""
     return "; this release itself computes on the CPU, slowly, with -e sightline_device=cpu"
+
+
+def release_computes_on_gpu(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """The release has kernels for the cards that are there; a card that nobody here knows is let pass."""
+    if not needs_gpu(there):
+        return
+    names = dict.fromkeys(read_or_none(gpu, "name", str) or "" for gpu in gpu_side(there).listed)
+    for card in filter(None, map(card_listed_as, names)):
+        yield from kernels_for(there.release, card)
+
+
+def kernels_for(release: Mapping[str, Any], card: Card) -> Iterator[Objection]:
+    """A card that is older or newer than all that the release was built for."""
+    built = release.get("gpu_compute")
+    if built is None or card.compute is None:
+        return
+    least, above = version_tuple(built["minimum"]), version_tuple(built["below"])
+    if not least <= version_tuple(card.compute) < above:
+        yield Objection(
+            f"release {release['name']} has no kernels for {card.title}",
+            f"its compute capability is {card.compute}; the release was built for {built['minimum']} up to "
+            f"below {built['below']}",
+            "use another card (scripts/plan --gpus lists them), or a release that was built for this one",
+        )
 
 
 def fabric_is_up(there: Situation, changing: set[str]) -> Iterator[Objection]:

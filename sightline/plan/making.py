@@ -21,7 +21,7 @@ from sightline.plan.driver import (
     smi_answers,
 )
 from sightline.plan.fit import fit_dict, fit_notes, gpu_shares, model_fits_gpu
-from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes
+from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes, release_computes_on_gpu
 from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
@@ -48,6 +48,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("environment", clock_is_right),
     ("service", device_is_possible),
     ("service", gpu_is_there),
+    ("service", release_computes_on_gpu),
     ("service", model_fits_gpu),
     ("service", driver_halves_agree),
     ("service", nouveau_is_not_loaded),

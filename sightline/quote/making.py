@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from sightline.catalogue import load_model, load_release
-from sightline.fit import CannotEstimate, Cards, Engine, Fit, Option, Workload, choose_engine, fit_on, options
+from sightline.fit import (
+    CannotEstimate,
+    Card,
+    Cards,
+    Engine,
+    Fit,
+    Option,
+    Workload,
+    choose_engine,
+    fit_on,
+    options,
+)
 from sightline.fit.terms import counted
 from sightline.plan.checks import (
     engine_serves_model,
@@ -15,6 +26,7 @@ from sightline.plan.checks import (
     model_is_pinned,
     release_is_locked,
 )
+from sightline.plan.gpu import kernels_for
 from sightline.plan.outcome import Share
 from sightline.plan.situation import Situation, disk_shares
 from sightline.quote.measured import read_report
@@ -123,7 +135,7 @@ def make_quote(asked: Asked) -> Quote:
             asked.answer_tokens,
             None if hopeless else measured,
         ),
-        hindrances=_hindrances(model, release, engine.name),
+        hindrances=_hindrances(model, release, engine.name, card),
         notes=_notes(fit, release, serving),
         others=[(other["engine"], other["why"]) for other in model["engines"]["cannot_serve"]],
     )
@@ -171,13 +183,14 @@ def _carried(option: Option, model: dict[str, Any], engine: Engine, release: str
     return True
 
 
-def _hindrances(model: dict[str, Any], release: dict[str, Any] | None, engine: str) -> list[str]:
-    """Why the kit would refuse it on any host: the plan's own checks that need no host."""
+def _hindrances(model: dict[str, Any], release: dict[str, Any] | None, engine: str, card: Card) -> list[str]:
+    """Why the kit would refuse it on any host with this card: the plan's own checks that need no host."""
     if release is None:
         return [f"no release of this kit for GPUs carries {engine} for it yet"]
     there = Situation(model, release, {}, {"engine": engine})
     checks = (engine_serves_model, model_is_pinned, model_can_be_brought, release_is_locked)
-    return [f"{found.what}: {found.why}" for check in checks for found in check(there, {"model"})]
+    found = [objection for check in checks for objection in check(there, {"model"})]
+    return [f"{each.what}: {each.why}" for each in (*found, *kernels_for(release, card))]
 
 
 def _notes(fit: Fit, release: dict[str, Any] | None, serving: dict[str, Any]) -> list[str]:

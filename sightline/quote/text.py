@@ -132,12 +132,11 @@ def cards_text(fits: list[Fit]) -> str:
 
 def gpus_text() -> str:
     """Return the cards that are known by name."""
-    rows = [("card", "what it is", "memory", "bandwidth", "16-bit arithmetic")]
+    rows = [("card", "what it is", "memory", "bandwidth", "16-bit arithmetic", "compute")]
     for name, card in known_cards().items():
         peak = f"{(card.flops or 0) / 1e12:g} TFLOP/s"
-        rows.append(
-            (name, card.title, human_bytes(card.memory_bytes), f"{(card.bandwidth or 0) / 1e9:g} GB/s", peak)
-        )
+        bandwidth = f"{(card.bandwidth or 0) / 1e9:g} GB/s"
+        rows.append((name, card.title, human_bytes(card.memory_bytes), bandwidth, peak, card.compute or ""))
     return "\n".join([*table(rows), "", "Several: h100-80gx2. Any other card by its size in GiB: 24g."])
 
 

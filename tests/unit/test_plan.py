@@ -103,6 +103,19 @@ def on_a_gpu(inputs: Inputs) -> None:
     inputs.facts["driver"] = {"state": "installed", "version": "550.54.14"}
 
 
+BLACKWELL = {"name": "NVIDIA GeForce RTX 5090", "memory_bytes": 32 * GB, "uuid": "GPU-1"}
+"""A card of compute capability 12.0."""
+
+
+def kernels(minimum: str, below: str) -> Callable[[Inputs], None]:
+    """A release whose kernels run on cards from one compute capability to below another."""
+
+    def change(inputs: Inputs) -> None:
+        inputs.release["gpu_compute"] = {"minimum": minimum, "below": below, "source": "a test"}
+
+    return change
+
+
 @pytest.fixture
 def inputs() -> Inputs:
     return Inputs()
@@ -333,6 +346,18 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
     "no Python": (facts(python=[]), "python_fits", "no Python", "newer distribution"),
     "Python without venv": (python("3.12.1", False), "python_fits", "venv module is missing", "python3-venv"),
     "no GPU": (on(on_a_gpu, facts(gpus=[])), "gpu_is_there", "shows no NVIDIA GPU", "started without"),
+    "GPU newer than the release's kernels": (
+        on(on_a_gpu, kernels("5.0", "10.0"), facts(gpus=[BLACKWELL])),
+        "release_computes_on_gpu",
+        "has no kernels for GeForce RTX 5090",
+        "another card",
+    ),
+    "GPU older than the release's kernels": (
+        on(on_a_gpu, kernels("9.1", "13.0"), facts(gpus=[{"name": "NVIDIA H800", "memory_bytes": 80 * GB}])),
+        "release_computes_on_gpu",
+        "has no kernels for H800 80 GB",
+        "a release that was built for this one",
+    ),
     "GPU smaller than the weights": (
         on(on_a_gpu, large_model, inside("root", free_bytes=900 * GB)),
         "model_fits_gpu",
@@ -382,6 +407,7 @@ def test_the_refusal_fires(inputs: Inputs, case: str) -> None:
         "clock behind",
         "Python too old",
         "no GPU",
+        "GPU newer than the release's kernels",
         "old driver",
     ],
 )

@@ -114,6 +114,18 @@ def test_the_canary_is_deployable(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 conversation of 2048 tokens" in said, "the canary's own longest context"
 
 
+@pytest.mark.parametrize("card", ["rtx-5090", "b200-180g"])
+def test_a_card_that_the_release_has_no_kernels_for(capsys: pytest.CaptureFixture[str], card: str) -> None:
+    """Blackwell is 10.0 and 12.0; PyTorch 2.5.1 for CUDA 12.4 ends at 9.0."""
+    status, said, _ = plan(capsys, "--model", "canary", "--gpu", card, "--json")
+    answer = json.loads(said)
+    assert (status, answer["fit"]["outcome"], answer["deployable"]) == (0, "fits", False)
+    assert "release seed-cu124 has no kernels for" in answer["hindrances"][0]
+    assert (
+        json.loads(plan(capsys, "--model", "canary", "--gpu", "h100-80g", "--json")[1])["deployable"] is True
+    )
+
+
 @pytest.mark.parametrize("words", [("--gpus",), ("--models",), ("--help",)])
 def test_lists_and_help(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     status, said, _ = plan(capsys, *words)
