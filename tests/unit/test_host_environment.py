@@ -413,3 +413,11 @@ def test_pips_cache_folder_is_the_given_one_unless_the_user_has_one(
 def _pip_of(parent: int) -> int:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return int(children[-1])
+
+
+def test_a_download_that_broke_off_is_the_disks_fault_when_that_was_full() -> None:
+    broken = "error: incomplete-download\n\nx Download failed because not enough bytes were received"
+    assert "http://x broke off in the middle of a file: check the network" in reason(
+        broken, "http://x", 10**9
+    )
+    assert "the disk is full while installing from" in reason(broken, "http://x", 20 * 2**20)

@@ -204,10 +204,11 @@ def _install(path: Path, lock: Lock, text: str, say: Say, cache: str | None) -> 
     failures = []
     for index in lock.indexes:
         with tempfile.TemporaryDirectory(prefix=_scratch(path), dir=path.parent) as scratch:
-            output, code = _run_pip([*command, *_source(index)], Lock(lock.name, text), say, cache, scratch)
+            words = [*command, *_source(index)]
+            output, code, free = _run_pip(words, Lock(lock.name, text), say, cache, scratch)
         if code == 0:
             return
-        failures.append(reason(output, index))
+        failures.append(reason(output, index, free))
     raise EnvironmentProblem(f"installing {lock.name} into {path} failed: " + "; then ".join(failures))
 
 
@@ -221,7 +222,10 @@ def _source(index: str) -> list[str]:
     return ["--index-url", index] if index else []
 
 
-def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None, scratch: str) -> tuple[str, int]:
+def _run_pip(
+    command: list[str], lock: Lock, say: Say, cache: str | None, scratch: str
+) -> tuple[str, int, int]:
+    """What pip said, its exit code, and the least bytes that were free on the disk meanwhile."""
     # Wheels of gigabytes are unpacked from there: /tmp may be small, or memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "TMPDIR": scratch}
     environment.pop("PYTHONPATH", None)
@@ -229,6 +233,7 @@ def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None, scratc
         environment.setdefault("PIP_CACHE_DIR", cache)
     lines: list[str] = []
     progress = Progress(lock.name, lock.count, say)
+    free = shutil.disk_usage(scratch).free
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -239,9 +244,10 @@ def _run_pip(command: list[str], lock: Lock, say: Say, cache: str | None, scratc
     ) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
+            free = min(free, shutil.disk_usage(scratch).free)
             if not progress.read(line.strip()):
                 lines.append(line.rstrip())
-    return "\n".join(lines[-60:]), pip.returncode
+    return "\n".join(lines[-60:]), pip.returncode, free
 
 
 def main(argv: Sequence[str] | None = None) -> int:

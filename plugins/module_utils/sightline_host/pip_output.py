@@ -15,6 +15,9 @@ UNREACHABLE = (
     "Network is unreachable|Connection refused|timed out|ProxyError|SSLError|CERTIFICATE_VERIFY_FAILED"
 )
 
+ALMOST_FULL = 32 * 2**20
+"""Fewer free bytes than that, while gigabytes are installed, and the disk is what stopped it."""
+
 
 class Progress:
     """Turns pip's output into short lines: which package of how many, and how far a long download is."""
@@ -43,8 +46,12 @@ class Progress:
         return False
 
 
-def reason(output: str, index: str) -> str:
-    """Why pip failed on one source, in words: what, where, and what to do."""
+def reason(output: str, index: str, free: int | None = None) -> str:
+    """Why pip failed on one source, in words: what, where, and what to do.
+
+    `free`: the least bytes of the disk that were free meanwhile. pip takes a download that the disk has no room
+    for now and then for one that the network broke off.
+    """
     where = f"index {index}" if index else "pip's configured index"
     where = index.removeprefix(LINKS) if index.startswith(LINKS) else where
     if "DO NOT MATCH THE HASHES" in output or "hash mismatch" in output.lower():
@@ -52,8 +59,10 @@ def reason(output: str, index: str) -> str:
             f"{where} gave a file that is not the one in the lock file; it was not installed. "
             "Use another index (PIP_INDEX_URL), or rewrite the lock (scripts/lock) if you trust the new file"
         )
-    if "No space left on device" in output:
+    if "No space left on device" in output or (free is not None and free < ALMOST_FULL):
         return f"the disk is full while installing from {where}: free some space and run this again"
+    if "incomplete-download" in output:
+        return f"{where} broke off in the middle of a file: check the network and run this again"
     if match := re.search(UNREACHABLE, output):
         return f"{where} cannot be reached ({match[0]}): check network, proxy variables and PIP_INDEX_URL"
     if match := re.search(r"No matching distribution found for (\S+)", output):
