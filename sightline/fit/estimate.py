@@ -72,15 +72,23 @@ class Estimate:
                 return max(count for count in range(1, cards + 1) if self.head_shares % count == 0)
 
     def per_card(self, cards: int) -> int:
-        """Return what the fullest of `cards` cards holds.
+        """Return what the fullest of `cards` cards holds."""
+        return sum(self.on_fullest(cards))
 
-        Weights and caches are shared out by whole layers: one card may hold a layer more than its share.
+    def on_fullest(self, cards: int) -> list[int]:
+        """Return what the fullest of `cards` cards holds of each term, in bytes.
+
+        Weights and caches are shared out by whole layers: one card may hold a layer more than its share. Each
+        card has the other terms whole.
         """
         if cards == 1:
-            return self.total
-        shared = sum(term.bytes for term in self.terms if term.name in _SPREAD)
-        alone = self.total - shared
-        return min(self.total, alone + -(-shared // cards) + shared // self.layers)
+            return [term.bytes for term in self.terms]
+        return [
+            min(term.bytes, -(-term.bytes // cards) + term.bytes // self.layers)
+            if term.name in _SPREAD
+            else term.bytes
+            for term in self.terms
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the estimate as plain JSON values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from sightline.quote.speed import card_speed
 from sightline.quote.timing import Rates, Stage, fresh_work, stages, total_seconds
 
 ANSWER_TOKENS = 100
+_VLLM_SHARE = 0.9
+"""What vLLM takes of a card where nobody says (--gpu-memory-utilization), whatever it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,11 @@ def _notes(fit: Fit, release: dict[str, Any] | None, serving: dict[str, Any]) ->
             f"{fit.estimate.engine.name} computes {fit.estimate.model} on {used}; the others stay idle"
         )
     if fit.estimate.engine.name == "vllm":
-        notes.append("vLLM takes 90% of the card whatever it needs (--gpu-memory-utilization)")
+        note = f"vLLM takes {_VLLM_SHARE:.0%} of a card unless it is told otherwise"
+        needed = math.ceil(100 * fit.needed / fit.cards.card.memory_bytes) / 100
+        if _VLLM_SHARE < needed < 1:
+            note += f"; this needs more: start it with --gpu-memory-utilization {needed:.2f}"
+        notes.append(note)
     if serving["status"] != "checked_here":
         notes.append(f"that {serving['engine']} serves it was not checked here: {serving['source']}")
     if serving.get("notes"):

@@ -73,15 +73,16 @@ def _view(quote: Quote) -> dict[str, Any]:
 
 
 def _parts(quote: Quote) -> list[dict[str, Any]]:
-    """The terms of the fullest card, widest scale first in the order of the table; shares in percent."""
+    """The terms in the order of the table, with what the fullest card holds of each; widths in percent."""
     fit = quote.fit
     scale = max(fit.needed, fit.cards.card.memory_bytes)
-    shared = fit.needed / fit.estimate.total if fit.used > 1 else 1.0
+    held = fit.estimate.on_fullest(fit.used)
     return [
         {
             "term": term,
+            "held": size,
             "colour": f"c{position % 8}",
-            "width": round(100 * term.bytes * shared / scale, 3),
+            "width": round(100 * size / scale, 3),
         }
-        for position, term in enumerate(fit.estimate.terms)
+        for position, (term, size) in enumerate(zip(fit.estimate.terms, held, strict=True))
     ]

@@ -397,6 +397,27 @@ def test_the_page_of_a_no(tmp_path: Path) -> None:
     assert "To the first answer" not in found.text
 
 
+def test_the_bar_of_several_cards(tmp_path: Path) -> None:
+    """Two of 12 GiB: each has half the weights and a layer of 28, and all of CUDA's context."""
+    words = ("--model", "qwen2.5-vl-7b", "--gpu", "12gx2", "--engine", "vllm")
+    status, found, _ = page(tmp_path, *words)
+    assert status == 0
+    card = 12 * 2**30
+    assert found.widths[0] == pytest.approx(100 * 16_584_414_560 * (1 / 2 + 1 / 28) / card, abs=0.01)
+    assert found.widths[-1] == pytest.approx(100 * 512 * 2**20 / card, abs=0.01)
+
+
+def test_vllm_is_told_when_it_needs_more_than_it_takes() -> None:
+    """18.2 GB of a card of 18 GiB (19.3 GB) are 94.2%; of 24 GiB they are 70.7%."""
+    notes = {
+        size: " ".join(make_quote(asked(engine="vllm", cards=parse_cards(size))).notes)
+        for size in ("18g", "24g")
+    }
+    assert "--gpu-memory-utilization 0.95" in notes["18g"]
+    assert "--gpu-memory-utilization" not in notes["24g"]
+    assert "vLLM takes 90% of a card" in notes["24g"]
+
+
 def test_the_page_escapes_what_it_is_given() -> None:
     from sightline.quote.page import as_page
 
