@@ -448,3 +448,13 @@ def test_a_reader_who_has_read_enough() -> None:
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
     assert "Traceback" not in ended.stderr
     assert "BrokenPipe" not in ended.stderr
+
+
+@pytest.mark.parametrize(("where", "status"), [("> /dev/full", 2), (">&-", 0)])
+def test_an_answer_that_cannot_be_written(where: str, status: int) -> None:
+    """Exit code 1 would mean that it does not fit."""
+    command = f"'{CHECKOUT}/scripts/plan' --model canary --gpu l4 {where}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+    assert ("No space left" in ended.stderr) == (status == 2)
