@@ -49,8 +49,8 @@ class Progress:
 def reason(output: str, index: str, free: int | None = None) -> str:
     """Why pip failed on one source, in words: what, where, and what to do.
 
-    `free`: the least bytes of the disk that were free meanwhile. pip takes a download that the disk has no room
-    for now and then for one that the network broke off.
+    `free`: the least bytes of the disk that were free meanwhile. pip takes a download that the disk has no
+    room for now and then for one that the network broke off.
     """
     where = f"index {index}" if index else "pip's configured index"
     where = index.removeprefix(LINKS) if index.startswith(LINKS) else where
