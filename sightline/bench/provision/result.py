@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sightline.bench.provision.witness import Reached
-from sightline.bench.samples import Samples
+from sightline.bench.samples import Samples, samples
 
 What = Literal["ping", "deploy", "deploy_and_prove"]
 NAMES: Final[Mapping[What, str]] = {
@@ -79,19 +79,18 @@ class Result:
             if point.hosts != fewest
         ]
 
-    def round_trips(self, what: What) -> list[tuple[Point, float]]:
-        """How many round trips a command waits for: the time that a latency adds, over the latency."""
+    def round_trips(self, what: What) -> list[tuple[Point, Samples]]:
+        """How many round trips a command waits for, round by round: the time a latency adds, over it."""
         lowest = min(point.latency for point in self.points)
         near = {point.hosts: point for point in self.points if point.latency == lowest}
-        return [
-            (
-                point,
-                (point.seconds[what].median - base.seconds[what].median)
-                / (point.round_trip - base.round_trip),
-            )
-            for point in self.points
-            if point.latency != lowest and (base := near[point.hosts]) and point.round_trip > base.round_trip
-        ]
+        told = []
+        for point in self.points:
+            base = near[point.hosts]
+            if point.round_trip > base.round_trip and point.latency != lowest:
+                pairs = zip(point.seconds[what].values, base.seconds[what].values, strict=True)
+                added = point.round_trip - base.round_trip
+                told.append((point, samples([(far - here) / added for far, here in pairs])))
+        return told
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; times in seconds."""
@@ -120,7 +119,7 @@ class Result:
                 for more, few, ratio in self.against_fewest(what)
             ],
             "round_trips": [
-                {"what": what, "hosts": point.hosts, "latency": point.latency, "count": round(trips, 1)}
+                {"what": what, "hosts": point.hosts, "latency": point.latency} | {"count": trips.to_dict(1)}
                 for what in self.points[0].seconds
                 for point, trips in self.round_trips(what)
             ],

@@ -38,7 +38,8 @@ def lines(result: Result, rounds: int, kept: bool) -> list[str]:
             )
     for what in commands:
         for point, trips in result.round_trips(what):
-            told.append(f"{NAMES[what]} waits for {trips:.1f} round trips ({point.hosts} host(s))")
+            count = spread(trips, "{:.0f}")
+            told.append(f"{NAMES[what]} waits for {count} round trips ({point.hosts} host(s))")
     for point in result.points:
         said = (f"{name} {seconds:.2f}" for name, seconds in point.phases.items())
         told.append(f"seconds by play, {point.hosts} host(s), {point.latency * 1e3:g} ms: {', '.join(said)}")
