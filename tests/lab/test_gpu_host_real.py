@@ -126,7 +126,9 @@ def test_cudnn_is_found_by_the_loader(installed: Bare) -> None:
     assert host.says(f'python3 -c "{ASK_CUDNN}"') == "90100"
     assert deployer.play(host, "cudnn.yml", settings=words | {"cudnn_state": "absent"}).returncode == 0
     assert host.run(f'python3 -c "{ASK_CUDNN}"').returncode != 0
-    host.says("apt-get purge -q -y python3-venv '^python3\\.[0-9]+-venv$' python3-pip-whl python3-setuptools-whl")
+    host.says(
+        "apt-get purge -q -y python3-venv '^python3\\.[0-9]+-venv$' python3-pip-whl python3-setuptools-whl"
+    )
 
 
 def test_at_the_end_the_host_is_as_it_was(installed: Bare) -> None:
