@@ -21,6 +21,7 @@ from sightline.fit.formulas import (
     layer_activation_bytes,
     llama_compute_bytes,
     logits_bytes,
+    widened_states_bytes,
 )
 from sightline.fit.pictures import PictureCost
 from sightline.fit.terms import Term, Workload, counted
@@ -122,10 +123,20 @@ def prompt(case: Case) -> Term:
 
 
 def prompt_with_mask(case: Case) -> Term:
-    """mllama: as `prompt`, with the mask of which token may look at which state."""
-    one, states = prompt(case), case.picture.cross_states * case.workload.pictures
-    mask = case.workload.context * states * case.element_bytes
-    return Term(one.name, one.bytes + mask, "estimate", f"{one.says}, and the mask over {states} states")
+    """mllama: as `prompt`, with the mask of which token may look at which state.
+
+    Each cross-attention layer also widens the states of all conversations that answer together. One
+    conversation's fit where the tower's activations were, which are gone by then: only more is counted.
+    """
+    one, asked = prompt(case), case.workload
+    states = case.picture.cross_states * asked.pictures
+    mask = asked.context * states * case.element_bytes
+    says = f"{one.says}, and the mask over {states} states"
+    widened = widened_states_bytes(case.architecture.text, states * asked.slots, case.element_bytes)
+    more = max(0, widened - vision_all_layers(case).bytes)
+    if more:
+        says += f", and the states of {counted(asked.slots, 'slot')} repeated for every head"
+    return Term(one.name, one.bytes + mask + more, "estimate", says)
 
 
 def whole_logits(case: Case) -> Term:

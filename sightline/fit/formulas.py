@@ -22,9 +22,19 @@ def cross_state_bytes(text: TextModel, states: int, element_bytes: int) -> int:
 
     As for text, but over these layers and the picture's states: mllama holds all of its 4 x 1601 states for
     every picture, padded tiles too. Source: transformers' modeling_mllama.py (bfloat16 there); Ollama's
-    memory estimate uses the same product with float32 elements.
+    memory estimate uses the same product with float32 elements. With eager attention transformers 4.46 would
+    keep them repeated for every query head; its default, scaled_dot_product_attention, does not.
     """
     return 2 * text.cross_attention_layers * text.kv_heads * text.head_dim * states * element_bytes
+
+
+def widened_states_bytes(text: TextModel, states: int, element_bytes: int) -> int:
+    """Return what one cross-attention layer of mllama makes of `states` cached states, anew for every token.
+
+    Keys and values repeated for every query head, and the keys twice in float32 while they are normed.
+    Source: MllamaTextCrossSdpaAttention and MllamaTextRMSNorm of transformers 4.46.
+    """
+    return states * text.attention_heads * text.head_dim * (2 * element_bytes + 2 * 4)
 
 
 def quantised_bytes(parameters: int, text: TextModel, bits: float) -> int:

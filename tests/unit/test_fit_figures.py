@@ -164,6 +164,25 @@ def test_formulas_by_hand() -> None:
     assert layer_activation_bytes(10, 100, 400, 2) == 36_000
 
 
+def test_states_of_conversations_that_answer_together() -> None:
+    """90B: 64 heads of 128 over 4 x 6404 states, in 2 + 2 + 4 + 4 bytes, are 2.52 GB a conversation.
+
+    In one conversation the tower's 5.53 GB are free again by then; eight need 20.1 GB at once.
+    """
+    each = 4 * 6404 * 64 * 128 * 12
+    tower = 25728 * (6 * 1280 + 3 * 5120) * 2 + 2 * 33 * 25728 * 1280 * 2
+    found = {
+        slots: {
+            term.name: term.bytes
+            for term in estimated(LLAMA_90B, Workload(context=8192, pictures=4, slots=slots)).terms
+        }
+        for slots in (1, 2, 8)
+    }
+    assert found[1]["vision activations"] == tower
+    assert found[2]["prompt activations"] == found[1]["prompt activations"]
+    assert found[8]["prompt activations"] - found[1]["prompt activations"] == 8 * each - tower
+
+
 # --- pictures ---------------------------------------------------------------------------------------------
 
 
