@@ -79,6 +79,21 @@ def kernels_for(release: Mapping[str, Any], card: Card) -> Iterator[Objection]:
         )
 
 
+def bfloat16_notes(model: Mapping[str, Any], card: Card) -> list[str]:
+    """Say that a card older than compute capability 8.0 has no arithmetic for a model's bfloat16.
+
+    Source: vLLM's refusal ("Bfloat16 is only supported on GPUs with compute capability of at least 8.0").
+    """
+    if model["quantisation"]["compute_dtype"] != "bfloat16" or card.compute is None:
+        return []
+    if version_tuple(card.compute) >= (8, 0):
+        return []
+    return [
+        f"{model['name']} computes in bfloat16; {card.title} (compute capability {card.compute}, below 8.0) has "
+        "no arithmetic for it: it is emulated slowly or refused, and float16 may overflow"
+    ]
+
+
 def fabric_is_up(there: Situation, changing: set[str]) -> Iterator[Objection]:
     """GPUs behind NVSwitch have been joined by Fabric Manager, without which CUDA does not start on them."""
     if not needs_gpu(there):
@@ -110,6 +125,9 @@ def gpu_notes(there: Situation) -> list[str]:
             f"PCI shows {side.cards} NVIDIA GPUs, the driver lists {len(side.listed)}: the others are broken "
             "or given to virtual machines"
         )
+    names = dict.fromkeys(read_or_none(gpu, "name", str) or "" for gpu in side.listed)
+    for card in filter(None, map(card_listed_as, names)):
+        notes += bfloat16_notes(there.model, card)
     for position, gpu in enumerate(side.listed):
         who = f"GPU {position} ({read_or_none(gpu, 'name', str) or '?'})"
         if errors := read_or_none(gpu, "ecc.volatile_uncorrected", int):

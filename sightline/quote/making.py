@@ -27,7 +27,7 @@ from sightline.plan.checks import (
     model_is_pinned,
     release_is_locked,
 )
-from sightline.plan.gpu import kernels_for
+from sightline.plan.gpu import bfloat16_notes, kernels_for
 from sightline.plan.outcome import Share
 from sightline.plan.situation import Situation, disk_shares
 from sightline.quote.measured import read_report
@@ -139,7 +139,7 @@ def make_quote(asked: Asked) -> Quote:
             None if hopeless else measured,
         ),
         hindrances=_hindrances(model, release, engine.name, card),
-        notes=_notes(fit, release, serving),
+        notes=[*bfloat16_notes(model, card), *_notes(fit, release, serving)],
         others=[(other["engine"], other["why"]) for other in model["engines"]["cannot_serve"]],
     )
 

@@ -126,6 +126,16 @@ def test_a_card_that_the_release_has_no_kernels_for(capsys: pytest.CaptureFixtur
     )
 
 
+def test_a_card_without_bfloat16(capsys: pytest.CaptureFixture[str]) -> None:
+    """A V100 is 7.0 and an A100 8.0; Qwen computes in bfloat16, the GGUF pair does not."""
+    told = {
+        (model, card): "bfloat16" in plan(capsys, "--model", model, "--gpu", card)[1]
+        for model in ("qwen2.5-vl-7b", "llava-1.5-7b-gguf")
+        for card in ("v100-32g", "a100-40g", "32g")
+    }
+    assert [which for which, said in told.items() if said] == [("qwen2.5-vl-7b", "v100-32g")]
+
+
 @pytest.mark.parametrize("words", [("--gpus",), ("--models",), ("--help",)])
 def test_lists_and_help(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     status, said, _ = plan(capsys, *words)

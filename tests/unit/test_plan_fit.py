@@ -76,6 +76,14 @@ def test_what_only_estimates_decide_is_a_note() -> None:
     assert any("may not fit the GPU" in note for note in plan.notes)
 
 
+def test_a_card_without_bfloat16_is_noted() -> None:
+    """Compute capability 7.0, where bfloat16 begins at 8.0."""
+    inputs = seed("h100")
+    assert not any("bfloat16" in note for note in inputs.plan().notes)
+    inputs.facts["gpus"][0]["name"] = "Tesla V100-SXM2-32GB"
+    assert any("V100 32 GB (compute capability 7.0" in note for note in inputs.plan().notes)
+
+
 def test_without_settings_the_least_is_counted() -> None:
     plan = seed("h100").plan()
     assert plan.fit
