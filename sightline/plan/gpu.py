@@ -89,8 +89,8 @@ def bfloat16_notes(model: Mapping[str, Any], card: Card) -> list[str]:
     if version_tuple(card.compute) >= (8, 0):
         return []
     return [
-        f"{model['name']} computes in bfloat16; {card.title} (compute capability {card.compute}, below 8.0) has "
-        "no arithmetic for it: it is emulated slowly or refused, and float16 may overflow"
+        f"{model['name']} computes in bfloat16; {card.title} (compute capability {card.compute}, below 8.0) "
+        "has no arithmetic for it: it is emulated slowly or refused, and float16 may overflow"
     ]
 
 
