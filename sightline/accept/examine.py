@@ -33,6 +33,7 @@ LINE_BYTES = 768 * 2**20
 RULES: tuple[Rule, ...] = (
     machine_rules.gpus,
     machine_rules.driver,
+    machine_rules.kernels,
     card_rules.memory_errors,
     card_rules.slowdown,
     card_rules.bus,

@@ -8,8 +8,9 @@ from sightline.accept.cards import Card
 from sightline.accept.findings import Examined, Finding
 from sightline.accept.needs import Needs
 from sightline.catalogue import load_model
-from sightline.fit import cards_of_host, fit_on
+from sightline.fit import card_listed_as, cards_of_host, fit_on
 from sightline.plan.clock import MOST_SECONDS
+from sightline.plan.gpu import kernels_for
 from sightline.plan.render import human_bytes
 from sightline.plan.versions import version_tuple
 
@@ -124,6 +125,15 @@ def driver(examined: Examined, needs: Needs) -> Iterator[Finding]:
             "it is too old, but yours to replace",
             "let Sightline replace it (docs/gpu-host.md)",
         )
+
+
+def kernels(examined: Examined, needs: Needs) -> Iterator[Finding]:
+    """The release has kernels for the cards, as far as they are known cards."""
+    release = {"name": needs.release, "gpu_compute": needs.gpu_compute}
+    for name in sorted({card.name for card in examined.box.smi.cards}):
+        known = card_listed_as(name)
+        for objection in kernels_for(release, known) if known else ():
+            yield Finding("kernels", "bad", name, objection.what, objection.why, "choose another card")
 
 
 def architecture(examined: Examined, needs: Needs) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ class Needs:
     """All sizes in bytes. `gpu_bytes` is None where no GPU is needed; `gpu_from` says what it rests on.
 
     `estimate` is the memory on a GPU term by term; where nobody can say it, `gpu_bytes` is the least.
+    `gpu_compute`: the compute capabilities that the release was built for, as its entry says.
     `release` is None where no release of this kit carries an engine for the model yet: then the needs are the
     model's own, without an environment and a driver's floor.
     """
@@ -33,6 +34,7 @@ class Needs:
     weights_bytes: int
     driver_floor: str | None
     estimate: Estimate | None = None
+    gpu_compute: Mapping[str, str] | None = None
 
 
 def needs(model: str, release: str | None = None, work: Mapping[str, int] | None = None) -> Needs:
@@ -75,6 +77,7 @@ def _of_release(model: Entry, release: Entry, way: Entry, work: Mapping[str, int
         weights_bytes=there.weights,
         driver_floor=str(release["driver"]["floor"]) if on_gpu and release["driver"] else None,
         estimate=known,
+        gpu_compute=release.get("gpu_compute") if on_gpu else None,
     )
 
 

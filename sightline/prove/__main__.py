@@ -1,5 +1,8 @@
 """`python -m sightline.prove`: the same as scripts/prove."""
 
-from .cli import main
+from sightline.ending import end
+from sightline.prove.cli import main
 
-raise SystemExit(main())
+COULD_NOT_TELL = 2
+
+end("scripts/prove", main, COULD_NOT_TELL)

@@ -238,6 +238,18 @@ def test_an_old_driver_that_one_may_not_replace_sends_the_box_back() -> None:
     assert outcome(machine_rules.driver, looked, "driver") == "bad"
 
 
+def test_a_card_that_the_release_has_no_kernels_for_sends_the_box_back() -> None:
+    """PyTorch 2.5.1 for CUDA 12.4 was built for compute capabilities 5.0 up to 9.0; an RTX 5090 has 12.0."""
+    asked = needs("llama-3.2-90b-vision-bnb-4bit", "seed-cu124")
+    blackwell = with_cards(card(name="NVIDIA GeForce RTX 5090"))
+    finding = found(machine_rules.kernels, blackwell, asked)["kernels"]
+    assert finding.outcome == "bad"
+    assert "release seed-cu124 has no kernels for" in finding.wanted
+    assert found(machine_rules.kernels, with_cards(card()), asked) == {}
+    assert found(machine_rules.kernels, with_cards(card(name="a card that nobody knows")), asked) == {}
+    assert found(machine_rules.kernels, blackwell, needs("canary", "cpu")) == {}
+
+
 def test_architecture() -> None:
     looked = examined(box=box(system="aarch64\n6.1\n"))
     assert outcome(machine_rules.architecture, looked, "architecture") == "bad"
