@@ -110,8 +110,8 @@ def test_what_ends_it_without_a_figure_is_said_in_one_line(
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     with (
-        command._alone(tmp_path),
-        pytest.raises(BenchError, match="another scripts/bench provision runs"),
-        command._alone(tmp_path),
+        command.alone(tmp_path),
+        pytest.raises(BenchError, match="another scripts/bench runs"),
+        command.alone(tmp_path),
     ):
         pass

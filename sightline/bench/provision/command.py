@@ -73,7 +73,7 @@ def add(commands: Commands) -> None:
         "--latency", type=_list_of(_seconds), default=(0.0, 0.1), metavar="TIME,...",
         help="what is added to the round trip (default: 0ms,100ms)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=_rounds, default=5, help="how often all is measured (default: 5)")
+    parser.add_argument("--rounds", type=rounds, default=5, help="how often all is measured (default: 5)")
     parser.add_argument("--no-proof", action="store_true", help="leave out the runs with the proof")
     parser.add_argument(
         "--kept",
@@ -113,28 +113,28 @@ def _run(given: argparse.Namespace) -> int:
 
 def _measure(wish: Wish) -> Result:
     with ExitStack() as made:
-        made.enter_context(_alone(FOLDER))
-        _say(f"starting {max(wish.hosts)} host(s)")
+        made.enter_context(alone(FOLDER))
+        say(f"starting {max(wish.hosts)} host(s)")
         running = made.enter_context(hosts(FOLDER / "lab", max(wish.hosts)))
         space = made.enter_context(workspace(FOLDER / "copy"))
-        made.callback(_say, "taking down what was made")
+        made.callback(say, "taking down what was made")
         made.callback(no_more_interruptions)
-        return Bench(running, space, _say).measure(wish)
+        return Bench(running, space, say).measure(wish)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One measurement of a checkout at a time. Raises BenchError."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise BenchError("another scripts/bench provision runs from this checkout; wait for it") from None
+            raise BenchError("another scripts/bench runs from this checkout; wait for it") from None
         yield
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(f"  {line}", file=sys.stderr, flush=True)
 
 
@@ -149,7 +149,7 @@ def _count(text: str) -> int:
     return _whole(text, MOST_HOSTS, "hosts")
 
 
-def _rounds(text: str) -> int:
+def rounds(text: str) -> int:
     return _whole(text, MOST_ROUNDS, "rounds")
 
 
