@@ -54,6 +54,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.slow
 def test_an_image_is_built_on_without_a_network_and_left_as_it_was(
     offline: Clone, image: Path, wheels: Path, tmp_path: Path
 ) -> None:

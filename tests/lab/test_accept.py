@@ -179,6 +179,7 @@ def test_a_card_that_is_too_small_and_a_driver_that_is_too_old(box: Host) -> Non
     assert (answer.code, answer.reasons) == (1, ["GPUs", "driver"])
 
 
+@pytest.mark.slow
 def test_a_slow_line(healthy: Host, address: str) -> None:
     with healthy.slowed(latency="200ms", loss="5%"):
         answer = accept(healthy, "--model", LARGE, "--no-disk-test", "--line-url", address)
@@ -200,6 +201,7 @@ def test_a_full_disk(healthy: Host) -> None:
     assert (answer.code, answer.reasons) == (1, ["disk"])
 
 
+@pytest.mark.slow
 def test_a_slow_disk(fresh_host: Callable[..., Host]) -> None:
     host = fresh_host("rented", on_disk=True)
     before = everything(host)
@@ -239,6 +241,7 @@ def test_a_skewed_clock(healthy: Host, capsys: pytest.CaptureFixture[str]) -> No
     assert told["reasons"][0]["found"].startswith("3600.")
 
 
+@pytest.mark.slow
 def test_a_box_without_a_card(debian12: Host, address: str) -> None:
     """A server of one's own: no nvidia-smi, and nothing to fetch a file with."""
     answer = accept(debian12, "--no-disk-test", "--line-url", address)
@@ -351,6 +354,7 @@ def test_a_password_and_a_passphrase(
         "printf 'PermitRootLogin yes\\nPasswordAuthentication yes\\n' > /etc/ssh/sshd_config.d/lab.conf"
     )
     host.says("echo root:of-the-house | chpasswd; kill -HUP 1")
+    host.wait()  # sshd begins anew, and nobody listens meanwhile
     door = host.door(22)
     text = f"Host *\n  UserKnownHostsFile {host.place.known_hosts}\n"
     config = tmp_path / "config"

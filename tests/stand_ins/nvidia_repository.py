@@ -33,7 +33,14 @@ def nvidia_repository(folder: Path) -> AptRepository:
         headers(KERNEL),
         Package("dkms", "3.2.2-1"),
         Package("cuda-toolkit-12-4", "12.4.1-1", "cuda-nvcc-12-4"),
-        Package("cuda-nvcc-12-4", "12.4.131-1", files={"usr/local/cuda-12.4/bin/nvcc": NVCC}),
+        Package(
+            "cuda-nvcc-12-4",
+            "12.4.131-1",
+            files={
+                "usr/local/cuda-12.4/bin/nvcc": NVCC,
+                "usr/local/cuda-12.4/lib64/libcudart.so.12": "a stand-in for CUDA's runtime\n",
+            },
+        ),
         # Would bring a driver along: nobody may ask for it.
         Package("cuda", "13.0.1-1", "cuda-drivers-570"),
         Package("g++", "4:14.2.0-1"),
