@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from sightline.catalogue import missing_facts
 from sightline.plan.adopt import decide_adoption
 from sightline.plan.outcome import Objection
+from sightline.plan.places import larger_disk
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.render import human_bytes
 from sightline.plan.situation import Situation, asks_index, disk_shares, memory_shares
@@ -139,7 +140,8 @@ def disk_is_free(there: Situation, changing: set[str]) -> Iterator[Objection]:
         yield Objection(
             f"{human_bytes(free)} free on {where}, {human_bytes(needed)} needed",
             f"{parts} will not fit",
-            f"free {human_bytes(needed - free)} there, or set sightline_root to a folder on a larger disk",
+            f"free {human_bytes(needed - free)} there, or set sightline_root to a folder on a larger disk"
+            + larger_disk(there, needed),
         )
 
 

@@ -26,6 +26,7 @@ from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
+from sightline.plan.places import data_disk_notes
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.situation import (
     Situation,
@@ -220,6 +221,8 @@ def _host(there: Situation) -> dict[str, Any] | None:
 
 def _notes(there: Situation, changing: set[str]) -> list[str]:
     notes = gpu_notes(there) + device_notes(there) + host_notes(there)
+    if "root" in changing:
+        notes += data_disk_notes(there)
     never = {
         "not_run_here": "never run by this project",
         "checked_on_cpu": "run by this project on CPUs only",

@@ -122,7 +122,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_told_and_once_there_is_room_the_n
     with host.filled(root, leave="20m"):
         refused = deployer.play(host, "site.yml", *words)
         assert refused.returncode != 0
-        assert "not enough free disk" in refused.stdout
+        assert "will not fit" in refused.stdout
 
     ended = deployer.play(host, "site.yml", *words)
     assert ended.returncode == 0
