@@ -30,11 +30,11 @@ class RateLimit:
 
 
 def backoff(failures: int, retry_after: float = 0.0) -> float:
-    """Seconds until the next try after `failures` in a row: doubling from half a second, with jitter.
+    """Seconds until the next try after `failures` in a row: doubling from a quarter of a second, with jitter.
 
     Never less than the source asked for (Retry-After, RFC 9110, 10.2.3), and up to a tenth more, so that many
     hosts that were sent away together do not come back together.
     """
     if retry_after:
         return retry_after * random.uniform(1.0, 1.1)
-    return min(_LONGEST, 0.25 * 2.0**failures) * random.uniform(0.5, 1.0)
+    return min(_LONGEST, 0.125 * 2.0**failures) * random.uniform(0.5, 1.0)

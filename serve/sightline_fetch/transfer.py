@@ -29,7 +29,7 @@ class Settings:
 
     connections: int = 8
     per_file: int = 4
-    tries: int = 8
+    tries: int = 12
     patience: float = 5.0
     rate_limit: float = 0.0
     terms: Terms = field(default_factory=Terms)

@@ -60,7 +60,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument("--per-file", type=_count, default=4, metavar="N", help="for one file (4)")
     words.add_argument("--limit-rate", type=_bytes, default=0, metavar="N[k|M|G]", help="bytes a second")
     words.add_argument(
-        "--tries", type=_count, default=8, metavar="N", help="failures in a row of a source (8)"
+        "--tries", type=_count, default=12, metavar="N", help="failures in a row of a source (12)"
     )
     words.add_argument("--timeout", type=_seconds, default=20.0, metavar="S", help="wait for a byte (20)")
     words.add_argument("--patience", type=_seconds, default=5.0, metavar="S", help="with a slow source (5)")

@@ -8,8 +8,8 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stand_ins")]
 
-from fetching import model
-from hub import Hub
+from fetching import model  # noqa: E402
+from hub import Hub  # noqa: E402
 
 
 @pytest.fixture

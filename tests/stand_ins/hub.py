@@ -115,9 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):  # clients are killed here
+            super().handle()
+
     def do_GET(self) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            self._answer()
+        self._answer()
 
     def _answer(self) -> None:
         hub, token = self.hub, self.headers.get("Authorization", "")
@@ -161,18 +164,18 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.redirect_to:
             return self._say(faults.redirect_status, b"", {"Location": faults.redirect_to + self.path})
         if hub.takes("refusals"):
-            said = {"Retry-After": faults.retry_after} if faults.retry_after else {}
-            return self._say(faults.status, b"busy", said)
+            asked_range = {"Retry-After": faults.retry_after} if faults.retry_after else {}
+            return self._say(faults.status, b"busy", asked_range)
         if path not in hub.files or path in faults.missing:
             return self._say(404, b"Entry not found")
         if faults.page:
             return self._say(200, b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"})
         content = hub.files[path]
         first, end, asked = 0, len(content), self.headers.get("Range")
-        said = re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "")
-        self.send_response(206 if said and not faults.no_ranges else 200)
-        if said and not faults.no_ranges:
-            first, end = int(said[1]), min(int(said[2]) + 1, len(content))
+        asked_range = re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "")
+        self.send_response(206 if asked_range and not faults.no_ranges else 200)
+        if asked_range and not faults.no_ranges:
+            first, end = int(asked_range[1]), min(int(asked_range[2]) + 1, len(content))
             self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(content)}")
         self.send_header("X-Repo-Commit", faults.commit or hub.commit)
         self.send_header("Content-Type", "application/octet-stream")
@@ -195,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
                 piece = memoryview(bytes(byte ^ 1 for byte in piece[:1]) + bytes(piece[1:]))
             if fault and sent + len(piece) > faults.after:
                 self.wfile.write(piece[: faults.after - sent])
+                with hub.lock:
+                    hub.sent += faults.after - sent
                 return self._break(fault)
             if faults.rate and hub.sent >= faults.rate_after:
                 for drop in _pieces(piece, max(1, int(faults.rate / 20))):
