@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 
 from sightline_fetch.errors import FetchError, Stopped
+from sightline_fetch.formats import WrongFormat, check_formats
 from sightline_fetch.listing import list_files
 from sightline_fetch.probe import probe
 from sightline_fetch.progress import Progress
@@ -76,6 +77,7 @@ class Fetch:
                 said = "; ".join(f"{path}: {why}" for path, why in failed)
                 remedy = "add another --source, or mend these, and run the same command again"
                 raise FetchError(f"{len(failed)} of {len(wanted.files)} files did not come: {said}", remedy)
+            self._check_formats(wanted)
             target.stamp(wanted)
             target.tidy(wanted)
             progress.tell("whole", target=str(chosen.target), files=len(wanted.files), bytes=wanted.size)
@@ -93,6 +95,14 @@ class Fetch:
             repo, commit = check_repo(chosen.repo), check_commit(chosen.revision)
             wanted = list_files(repo, commit, sources_of(chosen, None), self._terms)
         return narrowed(wanted, chosen.only), sources_of(chosen, wanted.folder)
+
+    def _check_formats(self, wanted: Wanted) -> None:
+        """Raises FetchError: the bytes are the wanted ones, but not those of a model that can be loaded."""
+        try:
+            check_formats(self._chosen.target, [file.path for file in wanted.files])
+        except (WrongFormat, OSError) as problem:
+            remedy = "correct the entry: what it names came as it says"
+            raise FetchError(f"{self._chosen.target}: {problem}", remedy) from problem
 
     def _checked(self, wanted: Wanted, whole: set[str], progress: Progress) -> int:
         missing = [file.path for file in wanted.files if file.path not in whole]

@@ -164,15 +164,15 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.redirect_to:
             return self._say(faults.redirect_status, b"", {"Location": faults.redirect_to + self.path})
         if hub.takes("refusals"):
-            asked_range = {"Retry-After": faults.retry_after} if faults.retry_after else {}
-            return self._say(faults.status, b"busy", asked_range)
+            rest = {"Retry-After": faults.retry_after} if faults.retry_after else {}
+            return self._say(faults.status, b"busy", rest)
         if path not in hub.files or path in faults.missing:
             return self._say(404, b"Entry not found")
         if faults.page:
             return self._say(200, b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"})
         content = hub.files[path]
-        first, end, asked = 0, len(content), self.headers.get("Range")
-        asked_range = re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "")
+        first, end = 0, len(content)
+        asked_range = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
         self.send_response(206 if asked_range and not faults.no_ranges else 200)
         if asked_range and not faults.no_ranges:
             first, end = int(asked_range[1]), min(int(asked_range[2]) + 1, len(content))
