@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 
 from sightline_fetch.part import PIECE, Part
 from sightline_fetch.wanted import WantedFile
 
-SHORTEST, LONGEST = 8 << 20, 64 << 20
+SHORTEST, LONGEST = 4 << 20, 64 << 20
 """Bytes asked for at once: enough that a round trip more matters little."""
 WORTH_SPLITTING = 4 << 20
+LAG = 3.0
+"""Seconds that a span must have to go before half of it is given away: what is in flight then is lost."""
 
 
 class Span:
@@ -19,6 +22,7 @@ class Span:
     def __init__(self, first: int, end: int) -> None:
         self.next = first
         self.end = end
+        self._first, self._began = first, time.monotonic()
         self._crc = 0
         self._lock = threading.Lock()  # no byte is ever written by two connections
 
@@ -48,7 +52,8 @@ class Span:
         """Give the later half away; None where that is not worth a request."""
         with self._lock:
             middle = (self.next + self.end) // 2 // PIECE * PIECE
-            if self.end - self.next < WORTH_SPLITTING:
+            spent, came, left = time.monotonic() - self._began, self.next - self._first, self.end - self.next
+            if left < WORTH_SPLITTING or spent < 1.0 or left * spent < LAG * came:
                 return None
             later = Span(middle, self.end)
             self.end = middle
