@@ -137,9 +137,8 @@ class Fetch:
         if len(self._sources) > 1 and largest.size:
             probe(standings, wanted, largest, self._terms)
             for standing in standings.all:
-                problem = standing.dead or standing.lacking.get(largest.path, "")
                 facts = {"rate": standing.rate, "ranged": standing.ranged, "local": standing.source.local}
-                progress.tell("probed", source=str(standing.source), problem=problem, **facts)
+                progress.tell("probed", source=str(standing.source), problem=standing.said, **facts)
         settings = Settings(
             connections=chosen.connections,
             per_file=chosen.per_file,

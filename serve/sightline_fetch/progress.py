@@ -30,6 +30,8 @@ class Progress:
     def tell(self, event: str, **facts: Any) -> None:
         """One thing that happened."""
         with self._lock:
+            if event == "resumed":  # these bytes did not come just now: they are no part of the rate
+                self._seen = deque((at, done + facts["bytes"]) for at, done in self._seen)
             if self._style == "json":
                 self._write(json.dumps({"event": event, **facts}) + "\n")
             elif self._style != "quiet":
@@ -86,9 +88,9 @@ def _bar(name: str, done: int, total: int, width: int, after: str = "") -> str:
     share = done / total if total else 1.0
     length = 20 if width > 70 else 8
     full = int(share * length)
-    name = name if len(name) <= 34 else "..." + name[-31:]
+    name = name if len(name) <= 28 else "..." + name[-25:]
     after = after or f"{amount(done)} of {amount(total)}"
-    return f"{name:34} [{'#' * full}{' ' * (length - full)}] {share:4.0%}  {after}"
+    return f"{name:28} [{'#' * full}{' ' * (length - full)}] {share:4.0%}  {after}"
 
 
 def _sentence(event: str, facts: dict[str, Any]) -> str:

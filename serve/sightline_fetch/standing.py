@@ -29,6 +29,7 @@ class Standing:
     failed_at: float = 0.0
     not_before: float = 0.0
     dead: str = ""
+    said: str = ""  # the last failure
     lacking: dict[str, str] = field(default_factory=dict)
     received: int = 0
     since_failure: int = 0
@@ -127,6 +128,7 @@ class Standings:
     def failed(self, standing: Standing, path: str, problem: SourceFailed, since: float) -> None:
         """Note a failure of a request sent at `since`; several that fell together count as one."""
         with self._lock:
+            standing.said = str(problem)
             if problem.slow:
                 return
             if problem.everywhere:

@@ -44,6 +44,23 @@ def test_bars_are_drawn_over_the_last_ones() -> None:
     assert told.endswith("model.bin: whole and verified, 100 B\n")
 
 
+def test_what_an_earlier_run_brought_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    progress = Progress("json", total=10_000, before=0, out=out)
+    job = Job(WantedFile("empty", 0, "0" * 64))
+    job.state = "fetching"
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress.tick([job])
+    progress.tell("resumed", file="model.bin", bytes=9_000, size=10_000)
+    done = [9_500]
+    monkeypatch.setattr(Job, "received", property(lambda self: done[0]))
+    now[0] = 105.0
+    progress.tick([job])
+    assert '"done": 9500, "total": 10000, "rate": 100' in out.getvalue()  # 500 bytes in 5 s
+    assert '"seconds_left": 5' in out.getvalue()
+
+
 def test_json_lines_hold_the_rate(tmp_path: Path) -> None:
     files = {"model.bin": content(6 * MIB, 9)}
     with Hub(files) as hub:
