@@ -30,8 +30,8 @@ def byte_tokenizer():  # type: ignore[no-untyped-def]
     return tokenizer
 
 
-def build(folder: Path, *, context: int = CONTEXT, seed: int = 0) -> Path:
-    """Writes the model into `folder` (about 1 MB) and returns it. Picture 28 px, 4 image tokens."""
+def build(folder: Path, *, context: int = CONTEXT, seed: int = 0, width: int = 64, layers: int = 2) -> Path:
+    """Writes the model into `folder` (about 1 MB unless wide) and returns it. Picture 28 px, 4 tokens."""
     import torch
     from transformers import (
         CLIPImageProcessor,
@@ -53,8 +53,8 @@ def build(folder: Path, *, context: int = CONTEXT, seed: int = 0) -> Path:
         patch_size=14,
     )
     text = LlamaConfig(
-        vocab_size=260, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=context, 
+        vocab_size=260, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
+        num_attention_heads=width // 32, max_position_embeddings=context, 
         bos_token_id=None, eos_token_id=2, pad_token_id=0, initializer_range=0.2,
     )  # fmt: skip
     config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=3, image_seq_length=4)
