@@ -47,6 +47,7 @@ def build_app(service: Service) -> FastAPI:
             "created": service.created,
             "owned_by": "sightline",
             "max_model_len": service.engine.context if service.engine else None,
+            "batching": service.engine.batching if service.engine else None,
             "max_images": settings.budget.pictures,
         }
 

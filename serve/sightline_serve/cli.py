@@ -51,6 +51,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    value = _number(0, float)(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share: above 0, at most 1")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="sightline-serve",
@@ -120,6 +127,30 @@ def parser() -> argparse.ArgumentParser:
         "--max-body-mib", type=_number(0.001, float), default=32, metavar="N", help="one request's body (32)"
     )
 
+    room = made.add_argument_group(
+        "memory", "Requests run together as far as their key/value cache fits; the others wait."
+    )
+    room.add_argument(
+        "--kv-cache-mib",
+        type=_number(0.001, float),
+        metavar="N",
+        help="the cache of all running requests (half of the free memory; on a GPU see below)",
+    )
+    room.add_argument(
+        "--gpu-memory-utilization",
+        type=_share,
+        default=0.85,
+        metavar="SHARE",
+        help="of the GPU's memory, for weights and cache together; the rest is for the work itself (0.85)",
+    )
+    room.add_argument(
+        "--vision-cache-mib",
+        type=_number(0, float),
+        default=256,
+        metavar="N",
+        help="features of pictures seen before, in the host's memory; 0: none (256)",
+    )
+
     pictures = made.add_argument_group(
         "pictures", "Number, bytes and pixels count all pictures of one request together."
     )
@@ -184,6 +215,9 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         max_model_len=args.max_model_len,
         max_num_seqs=args.max_num_seqs,
         max_queue=args.max_queue,
+        kv_cache_bytes=None if args.kv_cache_mib is None else int(args.kv_cache_mib * MIB),
+        gpu_memory_utilization=args.gpu_memory_utilization,
+        vision_cache_bytes=int(args.vision_cache_mib * MIB),
         budget=Budget(
             pictures=args.max_images,
             bytes=int(args.max_image_mib * MIB),

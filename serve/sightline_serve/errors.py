@@ -98,6 +98,13 @@ def engine_failed() -> ApiError:
     return ApiError(500, message, type="server_error", code="engine_failed")
 
 
+def out_of_memory() -> ApiError:
+    message = (
+        "The server ran out of memory on this request; it has freed what it could. Try again in a moment."
+    )
+    return ApiError(503, message, type="overloaded_error", code="out_of_memory", retry_after=5)
+
+
 def internal() -> ApiError:
     return ApiError(
         500, "The server failed; its log has the reason.", type="server_error", code="internal_error"

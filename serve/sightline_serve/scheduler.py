@@ -14,8 +14,8 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 
-from sightline_serve import errors
-from sightline_serve.engine import Engine, Prompt
+from sightline_serve import errors, memory
+from sightline_serve.engine import Engine, Prompt, sound
 from sightline_serve.metrics import Metrics
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.sequence import Event, Failure, Piece, Sequence
@@ -34,6 +34,10 @@ class FairQueue:
 
     def put(self, sequence: Sequence) -> None:
         self.lanes.setdefault(sequence.client, deque()).append(sequence)
+
+    def next(self) -> Sequence:
+        """The one that `take` would take."""
+        return next(iter(self.lanes.values()))[0]
 
     def take(self) -> Sequence:
         client, lane = self.lanes.popitem(last=False)
@@ -132,8 +136,9 @@ class Scheduler:
     def _run(self) -> None:
         while self._wait_for_work():
             self._admit_one()
+            self._dismiss()
             self._decode_step()
-            self.running = [sequence for sequence in self.running if not sequence.done]
+            self._dismiss()
             self._gauge()
         for sequence in [*self.running, *(self.waiting.take() for _ in range(len(self.waiting)))]:
             sequence.fail(errors.draining())
@@ -148,36 +153,54 @@ class Scheduler:
         with self.changed:
             if len(self.running) >= self.max_running or not len(self.waiting):
                 return
+            # Who does not fit holds up those behind: else the large would wait for ever.
+            if not self.engine.has_room(self.waiting.next().limit):
+                return
             sequence = self.waiting.take()
         try:
-            sequence.slot, logits = self.engine.prefill(sequence.prompt)
-            sequence.take(logits)
+            sequence.slot, logits = self.engine.prefill(sequence.prompt, sequence.limit)
+            sequence.take(sound(logits))
             self.metrics.first_token(sequence)
         except Exception as error:
             self._failed([sequence], error)
         self.running.append(sequence)
 
-    def _decode_step(self) -> None:
+    def _dismiss(self) -> None:
+        """Frees the memory of who is done, before the others go on."""
         for sequence in self.running:
             sequence.done = sequence.done or sequence.cancelled
-        batch = [sequence for sequence in self.running if not sequence.done]
+            if sequence.done and sequence.slot is not None:
+                self.engine.release(sequence.slot)
+                sequence.slot = None
+        self.running = [sequence for sequence in self.running if not sequence.done]
+
+    def _decode_step(self) -> None:
+        batch = self.running
         if not batch:
             return
         slots = [slot for sequence in batch if (slot := sequence.slot) is not None]
         try:
             rows = self.engine.decode(slots, [sequence.last_token for sequence in batch])
-            for sequence, logits in zip(batch, rows, strict=True):
-                sequence.take(logits)
         except Exception as error:
             self._failed(batch, error)
+            return
+        for sequence, logits in zip(batch, rows, strict=True):
+            try:
+                sequence.take(sound(logits))
+            except Exception as error:
+                self._failed([sequence], error)
 
     def _failed(self, sequences: list[Sequence], error: Exception) -> None:
         # The trace says where; the message might hold a piece of somebody's prompt and stays out of the log.
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("the model failed on %d request(s): %s\n%s", len(sequences), type(error).__name__, where)
+        exhausted = memory.exhausted(error)
         for sequence in sequences:
             if not sequence.done:
-                sequence.fail(errors.engine_failed())
+                sequence.fail(errors.out_of_memory() if exhausted else errors.engine_failed())
+        if exhausted:
+            self._dismiss()
+            self.engine.empty()
 
     def _gauge(self) -> None:
         self.metrics.running.set(len(self.running))

@@ -68,6 +68,11 @@ class Sequence:
         self.done = False
         self.submitted = time.monotonic()
 
+    @property
+    def limit(self) -> int:
+        """Tokens it may come to hold, prompt and answer."""
+        return self.prompt.length + self.params.max_tokens
+
     def take(self, logits: Tensor) -> None:
         """Chooses the next token from logits [vocab], sends the text it makes, finishes if it is the last."""
         token = self.last_token = self.sampler(logits)

@@ -8,8 +8,8 @@ import time
 
 import torch
 
-from sightline_serve import chat, cores, errors, loaders, schema, warmup
-from sightline_serve.engine import Defaults, Engine
+from sightline_serve import chat, cores, errors, loaders, memory, schema, warmup
+from sightline_serve.engine import Defaults, Engine, Model
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
 from sightline_serve.intake import Intake
@@ -48,7 +48,7 @@ class Service:
         model = await asyncio.to_thread(loaders.load, self.settings)
         # Before any thread of ours runs the model: each takes this number over when it starts.
         torch.set_num_threads(self.settings.threads or cores.threads_for(model.parameters))
-        self.engine = Engine(model, self.settings.max_model_len)
+        self.engine = await asyncio.to_thread(self._engine, model)
         self.scheduler = Scheduler(
             self.engine,
             self.metrics,
@@ -104,6 +104,17 @@ class Service:
                 pass
         except errors.ApiError as error:
             raise StartError(f"the model did not answer the warm-up picture: {error.message}") from error
+
+    def _engine(self, model: Model) -> Engine:
+        settings = self.settings
+        engine = Engine(model, settings.max_model_len, memory.kv_bytes(settings), settings.max_num_seqs)
+        log.info(
+            "key/value cache: %s tokens, context %d, %s",
+            engine.budget.tokens if engine.budget else "uncounted",
+            engine.context,
+            "requests share a forward" if engine.batching else "requests take turns, a token each",
+        )
+        return engine
 
     def _enter(self, state: str) -> None:
         self.state = state

@@ -116,6 +116,7 @@ def test_models(keyed: ServerProcess) -> None:
     assert [model.id for model in listed] == ["test-model"]
     assert keyed.client().models.retrieve("test-model") == listed[0]
     assert listed[0].model_dump()["max_model_len"] == CONTEXT
+    assert listed[0].model_dump()["batching"] is True
     with pytest.raises(openai.NotFoundError):
         keyed.client().models.retrieve("other")
 

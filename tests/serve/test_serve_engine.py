@@ -47,6 +47,8 @@ def greedy(engine: Engine, prompts: list[Prompt], tokens: int) -> list[list[int]
         rows = engine.decode(slots, [answer[-1] for answer in answers])
         for answer, logits in zip(answers, rows, strict=True):
             answer.append(int(logits.argmax()))
+    for slot in slots:
+        engine.release(slot)
     return answers
 
 

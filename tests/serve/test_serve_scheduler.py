@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from sightline_serve.engine import Engine, Prompt, Slot
+from sightline_serve import memory
+from sightline_serve.engine import Engine, Prompt
 from sightline_serve.errors import ApiError
+from sightline_serve.memory import KVBudget
 from sightline_serve.metrics import Metrics
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.scheduler import FairQueue, Generation, Scheduler
 from sightline_serve.sequence import Finish, Piece
 
 EOS = 0
+CPU_ALLOCATOR = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: ..."
+)
 
 
 @dataclass
@@ -29,6 +34,8 @@ class Counting:
     steps: list[str] = field(default_factory=list)
     broken: str = ""
     prompt: str = "my diary"
+    context: int = 1000
+    joinable: bool = False
 
     def _logits(self, letter: str) -> torch.Tensor:
         self.gate.wait(10)
@@ -39,7 +46,15 @@ class Counting:
         row[ord(letter)] = 1
         return row
 
-    def start(self, inputs: dict[str, Any]) -> tuple[Any, torch.Tensor]:
+    def pairs(self, cache: Any) -> None:
+        return None
+
+    def forget(self) -> None:
+        self.steps.append("forget")
+
+    def start(self, inputs: dict[str, Any], keys: tuple[bytes, ...] = ()) -> tuple[Any, torch.Tensor]:
+        if "letter" not in inputs:  # the engine tries what the model can do
+            return None, torch.zeros(128)
         return inputs["letter"], self._logits(inputs["letter"])
 
     def step(self, cache: Any, token: int, position: int) -> tuple[Any, torch.Tensor]:
@@ -53,8 +68,7 @@ class Counting:
 class House:
     def __init__(self, max_running: int = 8, max_waiting: int = 8) -> None:
         self.model = Counting()
-        engine = Engine.__new__(Engine)
-        engine.model, engine.context = self.model, 1000  # type: ignore[assignment]
+        self.engine = engine = Engine(self.model)  # type: ignore[arg-type]
         self.metrics = Metrics()
         self.scheduler = Scheduler(engine, self.metrics, max_running=max_running, max_waiting=max_waiting)
 
@@ -230,18 +244,79 @@ def test_the_end_token_and_stop_strings_end_an_answer() -> None:
     run(test)
 
 
-def test_broken_numbers_are_no_answer() -> None:
+@pytest.mark.parametrize("breaks_at", [1, 3])
+def test_broken_numbers_are_no_answer_and_fail_alone(breaks_at: int) -> None:
     class Broken(Counting):
         def _logits(self, letter: str) -> torch.Tensor:
-            return torch.full((128,), torch.nan)
+            row = super()._logits(letter)
+            return (
+                torch.full((128,), torch.nan) if self.steps.count("x") >= breaks_at and letter == "x" else row
+            )
 
-    engine = Engine.__new__(Engine)
-    engine.model = Broken()  # type: ignore[assignment]
-    prompt = Prompt({"letter": "a"}, length=1, pictures=0)  # type: ignore[dict-item]
-    with pytest.raises(FloatingPointError):
-        engine.prefill(prompt)
-    with pytest.raises(FloatingPointError):
-        engine.decode([Slot("a", 1)], [ord("a")])
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        house.engine.model = Broken(gate=house.model.gate)  # type: ignore[assignment]
+        good, bad = house.ask("g", 10), house.ask("x", 10)
+        with pytest.raises(ApiError) as caught:
+            await text(bad)
+        assert caught.value.code == "engine_failed"
+        assert await text(good) == "g" * 10
+
+    run(test)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, CPU_ALLOCATOR])
+@pytest.mark.parametrize("at", [1, 2])
+def test_out_of_memory_is_a_503_and_the_server_lives(error: Exception, at: int) -> None:
+    """In a prompt (the first forward) and in an answer (the second)."""
+
+    class Hungry(Counting):
+        def _logits(self, letter: str) -> torch.Tensor:
+            row = super()._logits(letter)
+            if letter == "x" and self.steps.count("x") == at:
+                raise error
+            return row
+
+    async def test(house: House) -> None:
+        house.model.gate.set()
+        model = Hungry(gate=house.model.gate)
+        house.engine.model = model  # type: ignore[assignment]
+        with pytest.raises(ApiError) as caught:
+            await text(house.ask("x", 10))
+        assert (caught.value.status, caught.value.code) == (503, "out_of_memory")
+        assert int(caught.value.headers["Retry-After"]) > 0
+        assert await text(house.ask("h", 3)) == "hhh"
+        assert model.steps.count("forget") == 1
+        await until(lambda: not house.engine.slots)
+
+    run(test)
+
+
+def test_another_error_is_not_taken_for_want_of_memory() -> None:
+    assert not memory.exhausted(RuntimeError("shapes do not match"))
+
+
+def test_requests_wait_for_memory_and_none_is_passed_over() -> None:
+    async def test(house: House) -> None:
+        # Rows of 256 tokens: two, and the one that is counted for a prompt.
+        house.engine.budget = KVBudget(3 * 256)
+        generations = [house.ask(letter, 5) for letter in "abcd"]
+        house.model.gate.set()
+        assert await asyncio.gather(*map(text, generations)) == [letter * 5 for letter in "abcd"]
+        steps = "".join(house.model.steps)
+        before = steps[: steps.index("c")]
+        assert before.count("a") == 5 or before.count("b") == 5
+
+        # 300 tokens make two rows of 512, and one more is counted: the long one waits for the short one.
+        house.engine.budget = KVBudget(3 * 512 - 1)
+        house.model.steps.clear()
+        short, long, last = house.ask("s", 50), house.ask("l", 300), house.ask("z", 5)
+        assert [await text(one) for one in (short, long, last)] == ["s" * 50, "l" * 300, "z" * 5]
+        steps = "".join(house.model.steps)
+        assert steps.index("l") > steps.rindex("s")
+        assert steps.index("z") > steps.index("l")
+
+    run(test)
 
 
 def test_an_empty_queue_forgets_its_clients() -> None:

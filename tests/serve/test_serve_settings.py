@@ -35,6 +35,14 @@ def test_the_defaults_are_safe(model: Path) -> None:
     assert settings.threads is None
 
 
+def test_memory_is_given_in_mib(model: Path) -> None:
+    flags = ["--kv-cache-mib", "1.5", "--vision-cache-mib", "0", "--gpu-memory-utilization", "0.5"]
+    settings = settings_from(["--model", str(model), *flags])
+    assert settings.kv_cache_bytes == 1_572_864
+    assert (settings.vision_cache_bytes, settings.gpu_memory_utilization) == (0, 0.5)
+    assert settings_from(["--model", str(model)]).kv_cache_bytes is None
+
+
 def test_a_small_model_gets_one_thread_and_a_large_one_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "available", lambda: 6)
     assert [cores.threads_for(size) for size in (2_000_000, 99_999_999, 7_000_000_000)] == [1, 1, 6]
@@ -51,6 +59,10 @@ def test_a_small_model_gets_one_thread_and_a_large_one_all(monkeypatch: pytest.M
         (["--port", "http"], "not a port"),
         (["--max-num-seqs", "0"], "less than 1"),
         (["--max-queue", "many"], "not a number"),
+        (["--kv-cache-mib", "0"], "less than 0.001"),
+        (["--vision-cache-mib", "-1"], "less than 0"),
+        (["--gpu-memory-utilization", "0"], "not a share"),
+        (["--gpu-memory-utilization", "85"], "not a share"),
         (["--drain-timeout", "-1"], "less than 0"),
         (["--image-timeout", "nan"], "not finite"),
         (["--max-body-mib", "inf"], "not finite"),

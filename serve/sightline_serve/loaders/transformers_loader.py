@@ -1,7 +1,8 @@
 """Vision-language models of Hugging Face transformers, from a local folder, driven by plain forwards.
 
 Works with transformers 4.46 and 5. The families below put picture embeddings into the token sequence and
-count positions 0, 1, 2 ...; for each, a test compares this loop with `model.generate`, token by token.
+count positions 0, 1, 2 ...; for each, tests compare this loop, alone and batched, with `model.generate`,
+token by token.
 """
 
 from __future__ import annotations
@@ -20,24 +21,37 @@ from torch import Tensor
 from sightline_serve.chat import Template, Turn
 from sightline_serve.engine import Defaults
 from sightline_serve.errors import StartError
+from sightline_serve.kv_cache import Pair, RowCache
+from sightline_serve.loaders import attention
 from sightline_serve.settings import Settings
+from sightline_serve.vision_cache import VisionCache
 
 FAMILIES = ("llava",)
 # These families' towers see a few hundred pixels a side, but some of their processors first pad to a square:
 # a strip of 70,000 x 700 pixels would become 15 GB. Larger sides are scaled down to this before.
 MAX_SIDE = 4096
+PICTURE_INPUTS = {
+    "input_ids",
+    "attention_mask",
+    "pixel_values",
+}  # more than these: the model merges by itself
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class TransformersModel:
     """See engine.Model."""
 
-    def __init__(self, model: Any, processor: Any, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self, model: Any, processor: Any, folder: Path, device: torch.device, vision_bytes: int = 0
+    ) -> None:
         from transformers import DynamicCache
 
         self.model, self.processor, self.device = model, processor, device
         self.tokenizer = processor.tokenizer
         self.new_cache = DynamicCache
+        self.shared_cache = attention.shared_cache()
+        self.joinable = attention.joinable(model.config)
+        self.vision = VisionCache(vision_bytes)
         placeholder = getattr(processor, "image_token", None) or "<image>"
         self.placeholder_id: int | None = self.tokenizer.convert_tokens_to_ids(placeholder)
         self.template = Template(self._render, placeholder)
@@ -74,12 +88,14 @@ class TransformersModel:
             if isinstance(value, Tensor) and name not in self.idle
         }
 
-    def start(self, inputs: dict[str, Tensor]) -> tuple[Any, Tensor]:
+    def start(self, inputs: dict[str, Tensor], keys: tuple[bytes, ...] = ()) -> tuple[Any, Tensor]:
         moved = {
             name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
             for name, value in inputs.items()
         }
-        if "pixel_values" not in moved:
+        if keys and moved.keys() == PICTURE_INPUTS:
+            moved["inputs_embeds"] = self._merge(moved.pop("input_ids"), moved.pop("pixel_values"), keys)
+        elif "pixel_values" not in moved:
             moved["inputs_embeds"] = self._embed(moved.pop("input_ids"))
         out = self.model(**moved, past_key_values=self.new_cache(), use_cache=True, **self.last_only)
         return out.past_key_values, out.logits[0, -1]
@@ -94,6 +110,25 @@ class TransformersModel:
         )
         return out.past_key_values, out.logits[0, -1]
 
+    def pairs(self, cache: Any) -> list[Pair] | None:
+        return attention.pairs(cache)
+
+    def step_rows(self, rows: RowCache, tokens: list[int]) -> Tensor:
+        positions, seen = rows.begin()
+        out = self.model(
+            inputs_embeds=self._embed(torch.tensor(tokens, device=self.device)[:, None]),
+            attention_mask=attention.additive(seen, self.model.dtype),
+            position_ids=positions,
+            past_key_values=self.shared_cache(rows),
+            use_cache=True,
+        )
+        rows.end()
+        logits: Tensor = out.logits[:, -1]
+        return logits
+
+    def forget(self) -> None:
+        self.vision.clear()
+
     def text(self, tokens: list[int]) -> str:
         return str(
             self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -103,6 +138,24 @@ class TransformersModel:
         """Given bare ids, transformers 4.46 would look for pictures to merge in."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
         return embedded
+
+    def _merge(self, tokens: Tensor, pixels: Tensor, keys: tuple[bytes, ...]) -> Tensor:
+        """The prompt's embeddings [1, tokens, width], the pictures' features in their places."""
+        features = torch.cat(self.vision.features(pixels, keys, self._tower))
+        places = torch.eq(tokens, self.placeholder_id or 0)[..., None]
+        if int(places.sum()) != len(features):
+            raise RuntimeError(f"{int(places.sum())} places in the prompt for {len(features)} picture tokens")
+        embedded = self._embed(tokens)
+        return embedded.masked_scatter(places, features.to(embedded.dtype))
+
+    def _tower(self, pixels: Tensor) -> list[Tensor]:
+        config = self.model.config
+        made = self.model.get_image_features(
+            pixel_values=pixels,
+            vision_feature_layer=config.vision_feature_layer,
+            vision_feature_select_strategy=config.vision_feature_select_strategy,
+        )
+        return list(getattr(made, "pooler_output", made))  # transformers 4 gives the features themselves
 
     def _render(self, turns: list[Turn]) -> str:
         return str(self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
@@ -131,7 +184,9 @@ def load(settings: Settings) -> TransformersModel:
             or getattr(processor, "image_processor", None) is None
         ):
             raise StartError("it has no picture processor; is it a vision-language model?")
-        return TransformersModel(model.to(device).eval(), processor, settings.model, device)
+        return TransformersModel(
+            model.to(device).eval(), processor, settings.model, device, settings.vision_cache_bytes
+        )
     except Exception as error:  # anything may be wrong with a folder of files
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartError(f"cannot load the model in {settings.model}: {why}") from error

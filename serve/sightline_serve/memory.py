@@ -1,0 +1,68 @@
+"""How much memory the key/value cache may take, and whether an error means that there was none left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sightline_serve.kv_cache import BLOCK, blocks
+from sightline_serve.settings import Settings
+
+CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class KVBudget:
+    """`tokens` is what all rows together may hold, padding included."""
+
+    tokens: int
+
+    def fits(self, lengths: list[int]) -> bool:
+        """Whether requests that end with these lengths can run at once: rows are as long as the longest.
+
+        One row more is counted, for the prompt that is read before it joins.
+        """
+        return (len(lengths) + 1) * blocks(max(lengths, default=0)) <= self.tokens
+
+    def longest(self) -> int:
+        """The longest request that fits when it runs alone; whole blocks."""
+        return self.tokens // 2 // BLOCK * BLOCK
+
+
+def kv_bytes(settings: Settings) -> int:
+    """What the operator gave the key/value cache, else what is left for it: weights are loaded by now."""
+    if settings.kv_cache_bytes is not None:
+        return settings.kv_cache_bytes
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    return cuda_bytes(settings.gpu_memory_utilization) if on_gpu else cpu_bytes()
+
+
+def cpu_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
+    """Half of the memory that this process can still have: the machine's, or its container's (cgroup v2)."""
+    free = next(
+        int(line.split()[1]) * 1024
+        for line in meminfo.read_text().splitlines()
+        if line.startswith("MemAvailable:")
+    )
+    try:
+        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        free = min(free, int(limit) - int(used))
+    except (OSError, ValueError):  # no such cgroup, or "max"
+        pass
+    return max(0, free // 2)
+
+
+def cuda_bytes(utilization: float) -> int:
+    """What `utilization` (0 to 1) of the GPU's memory leaves beside the weights, which are loaded by now."""
+    free, total = torch.cuda.mem_get_info()
+    return max(0, int(free - (1 - utilization) * total))
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, for which torch on a CPU has words but no class."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
