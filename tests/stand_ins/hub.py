@@ -11,12 +11,14 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 CHUNK = 64 << 10
@@ -58,7 +60,10 @@ class Request:
 
 
 class Hub:
-    """`files`: path -> content, at `repo` and `commit`. Use as a context; `url` is its address."""
+    """`files`: path -> content, at `repo` and `commit`. Use as a context; `url` is its address.
+
+    `certificate`: a PEM file with certificate and key; then it speaks TLS.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Hub:
         commit: str = "c" * 40,
         token: str = "",
         trusted: bool = True,
+        certificate: Path | None = None,
     ) -> None:
         self.files, self.repo, self.commit = dict(files), repo, commit
         self.token, self.trusted = token, trusted
@@ -85,6 +91,11 @@ class Hub:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http:", "https:")
 
     def __enter__(self) -> Hub:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
