@@ -77,7 +77,9 @@ def test_a_run_that_is_killed_at_any_point_is_finished_by_the_next(
             lines = begun(run)
             time.sleep(chance.uniform(1, 8 + 3 * number))
             points.append(lines[-1].strip() if lines else "its start")
-            assert run.poll() is None or run.returncode == 0
+            if run.poll():
+                # What the run before began may still install packages there; the plan refuses, and waits not.
+                assert "holds the lock of apt" in "".join(lines), "".join(lines)
         if number in POWER_CUTS:
             host.run("systemctl reboot --force --force")
             time.sleep(1)

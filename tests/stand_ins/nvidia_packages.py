@@ -13,6 +13,9 @@ VERSION = "550.163.01"
 ERROR = "nvidia/nv-pci.c:1000:13: error: too few arguments to function 'pci_resize_resource'"
 
 _BUILD = """
+# As DKMS does it: a key to sign with, made once, which no package takes away.
+mkdir -p "$DPKG_ROOT/var/lib/dkms"
+[ -e "$DPKG_ROOT/var/lib/dkms/mok.key" ] || echo "stands for a key" > "$DPKG_ROOT/var/lib/dkms/mok.key"
 for headers in "$DPKG_ROOT"/lib/modules/*/build; do
   kernel=$(basename "$(dirname "$headers")")
   for place in lib/modules/$kernel/updates/dkms var/lib/dkms/{0}/{1}/$kernel/x86_64/module; do

@@ -107,6 +107,16 @@ def test_where_the_open_module_does_not_build_the_other_is_taken_and_told(
     assert root.files() == before
 
 
+def test_a_key_that_was_there_before_stays(root: AptRoot, install: Install, said: list[str]) -> None:
+    """Somebody may have enrolled it in the machine's firmware."""
+    key = root.path / "var/lib/dkms/mok.key"
+    key.parent.mkdir(parents=True)
+    key.write_text("mine\n")
+    install()
+    remove_sets(None, said.append, root.path, 0.5)
+    assert key.read_text() == "mine\n"
+
+
 def test_the_open_module_is_taken_where_it_builds(
     root: AptRoot, install: Install, repository: AptRepository
 ) -> None:

@@ -18,6 +18,9 @@ from .surroundings import read_container
 MODULES = ("nvidia_uvm", "nvidia_drm", "nvidia_modeset", "nvidia")
 """The driver's kernel modules, those first that use the others."""
 
+DKMS_KEYS = ("var/lib/dkms/mok.key", "var/lib/dkms/mok.pub")
+"""What DKMS makes to sign modules with, and does not take away when it is purged."""
+
 
 @dataclass(frozen=True)
 class Flavour:
@@ -52,6 +55,7 @@ def install_driver(
     the newest kernel, with that kernel, if the host may be rebooted. Raises AptProblem.
     """
     work.open()
+    keys = [name for name in DKMS_KEYS if not os.path.exists(work.root / name)]
     wanted = list(headers) or choose_headers(kernel, work.apt.candidate, may_reboot, work.root)
     work.add(["dkms", *wanted])
     target = kernel_to_build(work.root, kernel)
@@ -72,6 +76,9 @@ def install_driver(
             "distribution's), or take a newer driver from another source (sightline_driver_source)"
         )
     work.add(userland)
+    for name in keys:
+        if os.path.exists(work.root / name):
+            work.note_file(Path(name))
     # What nouveau was kept from takes effect at the next start only if the initramfs knows it too.
     work.close(told, initramfs=read_container(work.root) is None)
     return Installed(flavour.name, version, target, told, reboot_reason(work.root, kernel, target))

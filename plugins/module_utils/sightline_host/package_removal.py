@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .apt import LOCK_SECONDS, Apt, Say
@@ -88,6 +89,10 @@ def _tidy(
             left.append(f"/{path} (changed since)")
         else:
             (root / path).unlink(missing_ok=True)
+            if path.startswith("var/lib/"):
+                # A package's own folder, which that left because the file was in it.
+                with suppress(OSError):
+                    (root / path).parent.rmdir()
     for folder in entry.folders:
         shutil.rmtree(root / folder, ignore_errors=True)
     refresh(root, entry)

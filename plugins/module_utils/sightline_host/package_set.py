@@ -135,6 +135,11 @@ class PackageSet:
         self.entry.folders = sorted({*self.entry.folders, str(path).lstrip("/")})
         self._save()
 
+    def note_file(self, path: Path) -> None:
+        """Write down a file that a package's own script made; it goes with the set unless it was changed."""
+        self.entry.files[str(path).lstrip("/")] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
+        self._save()
+
     def drop(self, packages: Iterable[str]) -> None:
         """Remove `packages` again, as far as they came with this set. Raises AptProblem."""
         names = set(packages)
