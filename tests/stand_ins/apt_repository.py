@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -144,11 +145,16 @@ class AptRepository:
 
     def _gpg(self, *words: str) -> bytes:
         command = ["gpg", "--homedir", str(self._home), "--batch", "--yes", "--quiet", "--passphrase", ""]
-        ended = subprocess.run(
-            [*command, "--pinentry-mode", "loopback", *words],
-            capture_output=True,
-            env={**os.environ, "LC_ALL": "C"},
-        )
+        for _ in range(20):
+            ended = subprocess.run(
+                [*command, "--pinentry-mode", "loopback", *words],
+                capture_output=True,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+            if b"connect to the agent" not in ended.stderr:
+                break
+            # The agent that was told to end may still be at it; the next call starts another.
+            time.sleep(0.1)
         assert ended.returncode == 0, ended.stderr.decode()
         return ended.stdout
 
