@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sightline_host.boot import start_script
 from sightline_host.supervisor import LONGEST_SOCKET_PATH, Supervisor, SupervisorProblem, last_lines
 
 Make = Callable[..., Supervisor]
@@ -253,10 +254,44 @@ def test_the_start_script_starts_one_whoever_calls_it_and_how_often(make: Make) 
     wait_until(lambda: supervisor.state("demo") == "RUNNING", "started again")
     again = int(supervisor.control("pid").stdout)
     assert again != daemon
-    called = [file for file in Path("/proc").glob("[0-9]*/environ") if _below(file, supervisor.folder)]
-    assert [int(file.parent.name) for file in called] == [again]
+    assert _daemons_in(supervisor.folder) == [again]
     assert subprocess.run([supervisor.starter]).returncode == 0
     assert int(supervisor.control("pid").stdout) == again
+
+
+SLOW_TO_WRITE_ITS_NUMBER = """#!/bin/sh
+echo started >> starts
+(sleep 1; exec sh "$PWD/supervisord-daemon") &
+"""
+
+
+def test_the_start_script_waits_until_the_daemon_has_written_its_number(tmp_path: Path) -> None:
+    """supervisord goes into the background first; a second caller at that moment must not start another."""
+    program_file = tmp_path / "env/bin/supervisord"
+    program_file.parent.mkdir(parents=True)
+    program_file.write_text(SLOW_TO_WRITE_ITS_NUMBER)
+    program_file.chmod(0o755)
+    (tmp_path / "supervisord-daemon").write_text(
+        "echo $$ > supervisord.pid; exec 1>&- 2>&-; read none < gate\n"
+    )
+    os.mkfifo(tmp_path / "gate")
+    starter = tmp_path / "start"
+    starter.write_text(start_script(tmp_path))
+    starter.chmod(0o755)
+    try:
+        both = [subprocess.Popen([starter]) for _ in range(2)]
+        assert [one.wait(30) for one in both] == [0, 0]
+        assert (tmp_path / "starts").read_text() == "started\n"
+    finally:
+        gate = os.open(tmp_path / "gate", os.O_RDWR | os.O_NONBLOCK)
+        os.write(gate, b"end\nend\n")
+        wait_until(lambda: not _daemons_in(tmp_path), "ended")
+        os.close(gate)
+
+
+def _daemons_in(folder: Path) -> list[int]:
+    """The numbers of the supervisords that work in `folder`."""
+    return [int(file.parent.name) for file in Path("/proc").glob("[0-9]*/environ") if _below(file, folder)]
 
 
 def _below(environ: Path, folder: Path) -> bool:

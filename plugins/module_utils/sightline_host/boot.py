@@ -44,9 +44,11 @@ class Hook:
 def start_script(folder: Path) -> str:
     """The script that starts the supervisord of `folder`, once, whoever calls it and how often."""
     here = shlex.quote(str(folder))
+    # supervisord returns before it has written its number: who waits for the lock must find it.
     once = (
-        'pid=$(cat supervisord.pid 2>/dev/null) && grep -qs supervisord "/proc/$pid/cmdline" && exit 0; '
-        "exec env/bin/supervisord -c supervisord.conf"
+        'runs() { pid=$(cat supervisord.pid 2>/dev/null) && grep -qs supervisord "/proc/$pid/cmdline"; }; '
+        "runs && exit 0; env/bin/supervisord -c supervisord.conf || exit; "
+        "for _ in $(seq 100); do runs && exit 0; sleep 0.1; done; exit 1"
     )
     return (
         "#!/bin/sh\n# Written by Sightline (role service): starts supervisord unless it runs.\n"
