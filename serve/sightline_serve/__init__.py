@@ -1,6 +1,6 @@
 """sightline-serve: a small OpenAI-compatible server for vision-language models.
 
-One request walks through the rooms in this order: gate (key, body size) -> api (route) -> schema (what was
+One request walks through the rooms in this order: gate (key, place, body) -> api (route) -> schema (what was
 asked) -> chat and pictures (what it means, what it shows) -> engine.prepare (tokens and pixels) ->
 scheduler (its turn) -> engine.prefill/decode -> sampling -> detokenize -> reply.
 """

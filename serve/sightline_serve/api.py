@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sightline_serve import __version__, errors, schema
+from sightline_serve.auth import KeyRing
 from sightline_serve.errors import ApiError
 from sightline_serve.gate import Gate, Unbroken, error_response
 from sightline_serve.listening import ClientGone, LiveResponse, while_listening
@@ -17,7 +18,7 @@ from sightline_serve.scheduler import Generation
 from sightline_serve.service import Service
 
 
-def build_app(service: Service) -> FastAPI:
+def build_app(service: Service, keys: KeyRing) -> FastAPI:
     settings = service.settings
     app = FastAPI(title="sightline-serve", version=__version__, docs_url=None, redoc_url=None)
     body = {
@@ -64,8 +65,7 @@ def build_app(service: Service) -> FastAPI:
     @app.post("/v1/chat/completions", openapi_extra={"requestBody": body})
     async def chat_completions(request: Request) -> Response:
         asked = schema.parse_chat(await request.body())
-        client = request.client.host if request.client else ""
-        generation = await while_listening(request, service.chat(asked, client))
+        generation = await while_listening(request, service.chat(asked, request.state.lane))
         reply = Reply(asked.model)
         if asked.stream:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
@@ -99,5 +99,5 @@ def build_app(service: Service) -> FastAPI:
         )
 
     app.add_middleware(Unbroken)
-    app.add_middleware(Gate, settings=settings, metrics=service.metrics)
+    app.add_middleware(Gate, settings=settings, metrics=service.metrics, keys=keys)
     return app

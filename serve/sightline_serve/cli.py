@@ -28,6 +28,7 @@ examples:
 
 endpoints: POST /v1/chat/completions, GET /v1/models, GET /metrics (key needed when one is set);
            GET /health (the process lives), GET /ready (the model has answered a picture): never a key.
+signals:    SIGTERM, SIGINT drain and end; SIGHUP reads --api-key-file again.
 exit codes: 0 drained after SIGTERM or SIGINT; 1 could not start; 2 bad arguments.
 """
 
@@ -106,8 +107,9 @@ def parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=8000, metavar="N", help="0: any free port, shown in the log (8000)"
     )
     net.add_argument(
-        "--api-key-file", type=Path, metavar="FILE", help="one key a line; a must beyond loopback"
+        "--api-key-file", type=Path, metavar="FILE", help="KEY or NAME KEY a line; a must beyond loopback"
     )
+    net.add_argument("--open-metrics", action="store_true", help="/metrics without a key, though one is set")
     net.add_argument(
         "--drain-timeout",
         type=_number(0, float),
@@ -121,10 +123,16 @@ def parser() -> argparse.ArgumentParser:
         "--max-num-seqs", type=_number(1), default=8, metavar="N", help="in the model at once (8)"
     )
     work.add_argument(
-        "--max-queue", type=_number(1), default=64, metavar="N", help="waiting; more get 503 (64)"
+        "--max-queue", type=_number(1), default=64, metavar="N", help="waiting; more get 429 (64)"
     )
     work.add_argument(
         "--max-body-mib", type=_number(0.001, float), default=32, metavar="N", help="one request's body (32)"
+    )
+    work.add_argument(
+        "--body-timeout", type=_number(0.01, float), default=60, metavar="S", help="for it to arrive (60)"
+    )
+    work.add_argument(
+        "--max-requests-per-key", type=_number(1), metavar="N", help="at once; more get 429 (no limit)"
     )
 
     room = made.add_argument_group(
@@ -209,6 +217,9 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         host=args.host,
         port=args.port,
         keys=keys,
+        api_key_file=args.api_key_file,
+        max_requests_per_key=args.max_requests_per_key,
+        open_metrics=args.open_metrics,
         loader=args.loader,
         device=args.device,
         dtype=args.dtype,
@@ -225,6 +236,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
             seconds=args.image_timeout,
         ),
         max_body_bytes=int(args.max_body_mib * MIB),
+        body_timeout=args.body_timeout,
         allow_image_hosts=frozenset(host for host in args.allow_image_hosts if host),
         allow_private_image_urls=args.allow_private_image_urls,
         intake_workers=args.intake_workers,
@@ -246,6 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server drains instead
     settings = settings_from(arguments)
     logging.getLogger().setLevel(settings.log_level.upper())
+    if settings.api_key_file:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server reads the keys again instead
     from sightline_serve import server  # torch takes seconds; --help and bad arguments need none of it
 
     try:

@@ -35,6 +35,8 @@ class ApiError(Exception):
         self.headers: dict[str, str] = {}
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
+        if status == 408:  # the rest of the body is not waited for
+            self.headers["Connection"] = "close"
         if status == 401:
             self.headers["WWW-Authenticate"] = "Bearer"
 
@@ -77,9 +79,19 @@ def picture_error(number: int, where: str, why: str, code: str = "invalid_image"
     return ApiError(400, f"Picture {number} ({where}) {why}", param=where, code=code)
 
 
+def body_too_slow(seconds: float) -> ApiError:
+    message = f"The request body did not arrive within {seconds:g} s; the operator can raise --body-timeout."
+    return ApiError(408, message, code="request_timeout")
+
+
 def queue_full(waiting: int) -> ApiError:
-    message = f"The server is busy: {waiting} requests are already waiting. Try again in a moment."
-    return ApiError(503, message, type="overloaded_error", code="queue_full", retry_after=2)
+    message = f"The server is busy: {waiting} requests are already here. Try again in a moment."
+    return ApiError(429, message, type="rate_limit_error", code="queue_full", retry_after=2)
+
+
+def key_busy(limit: int) -> ApiError:
+    message = f"This key has {limit} requests at work, which is its limit. Try again when one has ended."
+    return ApiError(429, message, type="rate_limit_error", code="key_busy", retry_after=2)
 
 
 def not_ready(why: str) -> ApiError:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import uvicorn
 
 from sightline_serve.api import build_app
+from sightline_serve.auth import KeyRing
+from sightline_serve.connection import Connection
 from sightline_serve.errors import StartError
 from sightline_serve.service import Service
 from sightline_serve.settings import Settings
@@ -41,14 +43,15 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     service = Service(settings)
+    keys = KeyRing(settings.keys, settings.api_key_file)
     server = Uvicorn(
         uvicorn.Config(
-            build_app(service),
+            build_app(service, keys),
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             # The scheduler ends what is left at the drain timeout; this is for what hangs even then.
@@ -65,6 +68,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if settings.api_key_file:
+        loop.add_signal_handler(signal.SIGHUP, keys.reload)
     starting = asyncio.create_task(service.start())
     starting.add_done_callback(
         lambda task: setattr(server, "should_exit", server.should_exit or _failed(task))

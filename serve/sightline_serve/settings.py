@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from sightline_serve.auth import Key
 
 MIB = 2**20
 
@@ -28,7 +30,10 @@ class Settings:
     served_model_name: str
     host: str = "127.0.0.1"
     port: int = 8000
-    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    keys: tuple[Key, ...] = ()
+    api_key_file: Path | None = None
+    max_requests_per_key: int | None = None
+    open_metrics: bool = False
     loader: str = "transformers"
     device: str = "auto"
     dtype: str = "auto"
@@ -40,6 +45,7 @@ class Settings:
     max_queue: int = 64
     budget: Budget = Budget()
     max_body_bytes: int = 32 * MIB
+    body_timeout: float = 60.0
     allow_image_hosts: frozenset[str] = frozenset()
     allow_private_image_urls: bool = False
     intake_workers: int = 2

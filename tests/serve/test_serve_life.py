@@ -82,7 +82,7 @@ def test_a_full_queue_refuses_and_a_drain_has_an_end(start: Start, tiny: Path) -
         server.terminate()
         assert server.exit_code() == 0
         cut = held[1].result()
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_full")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
     assert int(refused.headers["retry-after"]) > 0
     assert (cut.status_code, cut.json()["error"]["code"]) == (503, "draining")
 
