@@ -255,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("path", type=Path, help="the environment's folder")
     parser.add_argument(
         "locks", nargs="+", metavar="LOCK",
-        help="lock file, in order; FILE@URL installs it without dependencies and tries that index second",
+        help="lock file, in order; FILE@ installs it without dependencies, FILE@URL tries that index second too",
     )  # fmt: skip
     parser.add_argument("--interpreter", default=sys.executable)
     parser.add_argument("--cache", help="pip's cache folder, unless PIP_CACHE_DIR is set")
@@ -274,9 +274,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read_lock(item: str) -> Lock:
-    file, _, index = item.partition("@")
+    file, alone, index = item.partition("@")
     name = Path(file).name.replace(".lock.txt", "")
-    return Lock(name, Path(file).read_text(), bool(index), (CONFIGURED, index) if index else (CONFIGURED,))
+    return Lock(name, Path(file).read_text(), bool(alone), (CONFIGURED, index) if index else (CONFIGURED,))
 
 
 if __name__ == "__main__":
