@@ -9,12 +9,12 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sightline_serve import __version__, errors, schema
+from sightline_serve.answers import Answers
 from sightline_serve.auth import KeyRing
 from sightline_serve.errors import ApiError
 from sightline_serve.gate import Gate, Unbroken, error_response
 from sightline_serve.listening import ClientGone, LiveResponse, while_listening
-from sightline_serve.reply import Reply
-from sightline_serve.scheduler import Generation
+from sightline_serve.reply import ChatReply, Reply
 from sightline_serve.service import Service
 
 
@@ -65,23 +65,33 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
     @app.post("/v1/chat/completions", openapi_extra={"requestBody": body})
     async def chat_completions(request: Request) -> Response:
         asked = schema.parse_chat(await request.body())
-        generation = await while_listening(request, service.chat(asked, request.state.lane))
-        reply = Reply(asked.model)
-        if asked.stream:
-            usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            pieces = reply.stream(aiter(generation), usage)
-            return LiveResponse(pieces, ended=lambda: finish(request, generation, reply))
-        try:
-            return JSONResponse(await while_listening(request, reply.whole(aiter(generation))))
-        finally:
-            finish(request, generation, reply)
+        engine = service.running(asked.model)
+        answers = await while_listening(request, service.chat(asked, request.state.lane))
+        reply = ChatReply(asked.model, engine.model.vocabulary, asked.choices, bool(asked.logprobs))
+        usage = bool(asked.stream_options and asked.stream_options.include_usage)
+        headers = {"X-Sightline-Ignored": ", ".join(asked.ignored)} if asked.ignored else {}
+        return await say(request, answers, reply, usage if asked.stream else None, headers)
 
-    def finish(request: Request, generation: Generation, reply: Reply) -> None:
-        generation.cancel()
-        if reply.finish:
-            tokens = (reply.finish.prompt_tokens, reply.finish.completion_tokens)
-            request.state.tokens = tokens
-            service.metrics.answered(*tokens)
+    async def say(
+        request: Request, answers: Answers, reply: Reply, stream_usage: bool | None, headers: dict[str, str]
+    ) -> Response:
+        """The answers whole, or streamed if `stream_usage` says whether the stream tells its usage."""
+
+        def finish() -> None:
+            answers.cancel()
+            if reply.tokens:
+                request.state.tokens = reply.tokens
+                service.metrics.answered(*reply.tokens)
+
+        if stream_usage is not None:
+            response: Response = LiveResponse(reply.stream(aiter(answers), stream_usage), ended=finish)
+        else:
+            try:
+                response = JSONResponse(await while_listening(request, reply.whole(aiter(answers))))
+            finally:
+                finish()
+        response.headers.update(headers)
+        return response
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> Response:

@@ -18,6 +18,7 @@ from sightline_serve import errors, joining
 from sightline_serve.chat import Conversation, Template
 from sightline_serve.kv_cache import Pair, Row, RowCache
 from sightline_serve.vision_cache import content_keys
+from sightline_serve.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ class Prompt:
     pictures: int
     keys: tuple[bytes, ...] = ()
 
+    @property
+    def tokens(self) -> list[int]:
+        ids: list[int] = self.inputs["input_ids"][0].tolist()
+        return ids
+
 
 @dataclass(eq=False)
 class Slot:
@@ -63,6 +69,7 @@ class Model(Protocol):
     """What a loader gives. Tensors come and go on the model's device; logits are rows [vocab]."""
 
     template: Template
+    vocabulary: Vocabulary
     context: int
     eos: frozenset[int]
     defaults: Defaults

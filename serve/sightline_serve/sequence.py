@@ -11,23 +11,30 @@ from torch import Tensor
 from sightline_serve.detokenize import Detokenizer, StopStrings
 from sightline_serve.engine import Prompt, Slot
 from sightline_serve.errors import ApiError
+from sightline_serve.logprobs import Ledger, TokenLogprob, logprob
 from sightline_serve.sampling import Sampler, SamplingParams
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some text of the answer; never empty."""
+    """Some text of the answer, never empty; `logprobs`, if asked for, of the tokens that it is made of."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The answer is whole: `reason` is stop or length."""
+    """The answer is whole: `reason` is stop or length.
+
+    `logprobs`: of tokens that wrote nothing any more; `cached_tokens`: of the prompt, not read anew.
+    """
 
     reason: str
     prompt_tokens: int
     completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,14 @@ class Sequence:
         self.client = client
         self.eos = eos
         self.send = send
-        self.sampler = Sampler(params)
+        self.sampler = Sampler(params, prompt.tokens if params.repetition_penalty != 1.0 else ())
+        self.ledger = Ledger()
         self.detokenizer = Detokenizer(text)
         self.stops = StopStrings(params.stop)
         self.slot: Slot | None = None
         self.last_token = -1
         self.generated = 0
+        self.cached_tokens = 0  # set by whoever reuses a part of the prompt
         self.cancelled = False
         self.done = False
         self.submitted = time.monotonic()
@@ -80,7 +89,10 @@ class Sequence:
         if token in self.eos:
             self._finish("stop")
             return
-        self._say(self.stops.push(self.detokenizer.push(token)))
+        text = self.detokenizer.push(token)
+        if self.params.logprobs is not None:
+            self.ledger.bring(len(text), logprob(logits, token, self.params.logprobs))
+        self._say(self.stops.push(text))
         if self.stops.hit:
             self._finish("stop")
         elif self.generated >= self.params.max_tokens:
@@ -91,12 +103,15 @@ class Sequence:
         self.send(Failure(error))
 
     def _finish(self, reason: str) -> None:
+        rest: tuple[TokenLogprob, ...] = ()  # tokens of a stop string are no part of the answer
         if not self.stops.hit:
             self._say(self.stops.push(self.detokenizer.flush()))
             self._say(self.stops.flush())
+            rest = self.ledger.rest()
         self.done = True
-        self.send(Finish("stop" if self.stops.hit else reason, self.prompt.length, self.generated))
+        reason = "stop" if self.stops.hit else reason
+        self.send(Finish(reason, self.prompt.length, self.generated, rest, self.cached_tokens))
 
     def _say(self, text: str) -> None:
         if text:
-            self.send(Piece(text))
+            self.send(Piece(text, self.ledger.say(len(text))))

@@ -9,15 +9,17 @@ import time
 import torch
 
 from sightline_serve import chat, cores, errors, loaders, memory, schema, warmup
-from sightline_serve.engine import Defaults, Engine, Model
+from sightline_serve.answers import Answers
+from sightline_serve.engine import Defaults, Engine, Model, Prompt
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
 from sightline_serve.intake import Intake
 from sightline_serve.metrics import Metrics
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.scheduler import Generation, Scheduler
-from sightline_serve.schema import ChatRequest
+from sightline_serve.schema import ChatRequest, Sampling
 from sightline_serve.settings import Settings
+from sightline_serve.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +65,20 @@ class Service:
         self.metrics.ready.set(1)
         log.info("ready in %.1f s; serving %r", time.monotonic() - began, self.settings.served_model_name)
 
-    async def chat(self, request: ChatRequest, client: str) -> Generation:
-        """Everything before the first token. Raises ApiError; returns the answer to be awaited."""
+    def running(self, model: str) -> Engine:
+        """The engine, for a request that names its model. Raises ApiError unless it can be answered now."""
         if self.draining:
             raise errors.draining()
-        if not self.ready:
+        if not self.ready or self.engine is None:
             raise errors.not_ready(self.state)
-        if request.model != self.settings.served_model_name:
-            raise errors.model_not_found(request.model, self.settings.served_model_name)
-        return await self._generate(request, client)
+        if model != self.settings.served_model_name:
+            raise errors.model_not_found(model, self.settings.served_model_name)
+        return self.engine
+
+    async def chat(self, request: ChatRequest, client: str) -> Answers:
+        """Everything before the first token. Raises ApiError; returns the answers to be awaited."""
+        self.running(request.model)
+        return await self._chat(request, client)
 
     def drain(self) -> None:
         """From now on new requests get 503; the running ones go on."""
@@ -88,19 +95,41 @@ class Service:
             self.scheduler.close()
         await self.intake.close()
 
-    async def _generate(self, request: ChatRequest, client: str) -> Generation:
-        engine, scheduler = self.engine, self.scheduler
-        if engine is None or scheduler is None:
+    async def _chat(self, request: ChatRequest, client: str) -> Answers:
+        engine = self.engine
+        if engine is None:
             raise errors.not_ready(self.state)
         conversation = chat.read(request.messages)
         prompt = await self.intake.take(conversation, engine.prepare)
+        return self._submit(prompt, request, client)
+
+    def _submit(self, prompt: Prompt, request: Sampling, client: str) -> Answers:
+        """Queues each of the request's choices, all or none. Raises ApiError."""
+        engine, scheduler = self.engine, self.scheduler
+        if engine is None or scheduler is None:
+            raise errors.not_ready(self.state)
+        if request.choices > self.settings.max_queue:
+            raise errors.bad_request(
+                f"'n' is {request.choices}; this server's queue holds {self.settings.max_queue} answers.",
+                "n",
+                "invalid_value",
+            )
+        check_bias(request, engine.model.vocabulary)
         params = sampling_params(request, engine.model.defaults, room=engine.context - prompt.length)
-        return scheduler.submit(prompt, params, client)
+        queued: list[Generation] = []
+        answers = Answers(queued)
+        try:
+            for number in range(request.choices):
+                queued.append(scheduler.submit(prompt, params.for_choice(number), client))
+        except errors.ApiError:
+            answers.cancel()
+            raise
+        return answers
 
     async def _warm_up(self) -> None:
         request = schema.parse_chat(warmup.request_body(self.settings.served_model_name))
         try:
-            async for _ in await self._generate(request, "warm-up"):
+            async for _ in await self._chat(request, "warm-up"):
                 pass
         except errors.ApiError as error:
             raise StartError(f"the model did not answer the warm-up picture: {error.message}") from error
@@ -121,7 +150,18 @@ class Service:
         log.info("%s", state)
 
 
-def sampling_params(request: ChatRequest, defaults: Defaults, room: int) -> SamplingParams:
+def check_bias(request: Sampling, vocabulary: Vocabulary) -> None:
+    """Raises a 400 ApiError for a token that the model does not have."""
+    for token in request.logit_bias or {}:
+        if token >= len(vocabulary):
+            raise errors.bad_request(
+                f"Invalid 'logit_bias': token {token} is not in the vocabulary of {len(vocabulary)} tokens.",
+                "logit_bias",
+                "invalid_value",
+            )
+
+
+def sampling_params(request: Sampling, defaults: Defaults, room: int) -> SamplingParams:
     """The request's wishes over the model's defaults; never more tokens than the context has `room` for."""
 
     def asked(value: float | None, default: float) -> float:
@@ -135,4 +175,9 @@ def sampling_params(request: ChatRequest, defaults: Defaults, room: int) -> Samp
         min_p=asked(request.min_p, defaults.min_p),
         seed=request.seed,
         stop=tuple(request.stop or ()),
+        frequency_penalty=asked(request.frequency_penalty, 0.0),
+        presence_penalty=asked(request.presence_penalty, 0.0),
+        repetition_penalty=asked(request.repetition_penalty, 1.0),
+        logit_bias=request.logit_bias or {},
+        logprobs=request.likeliest,
     )

@@ -60,6 +60,7 @@ def test_pictures_by_object_and_by_bare_string() -> None:
             "something_new": [1],
         },
         {"n": 1, "logprobs": False, "top_logprobs": 0, "logit_bias": {}, "frequency_penalty": 0, "tools": []},
+        {"best_of": 1, "ignore_eos": False, "verbosity": "medium", "prediction": {"type": "content"}},
         {
             "presence_penalty": 0.0,
             "response_format": {"type": "text"},
@@ -76,14 +77,15 @@ def test_harmless_fields_are_ignored(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("n", 2),
-        ("n", True),
-        ("logprobs", True),
-        ("top_logprobs", 5),
-        ("logit_bias", {"5": 10}),
-        ("frequency_penalty", 0.5),
-        ("presence_penalty", -1),
-        ("repetition_penalty", 1.1),
+        ("best_of", 2),
+        ("best_of", True),
+        ("min_tokens", 5),
+        ("stop_token_ids", [5]),
+        ("guided_json", {"type": "object"}),
+        ("chat_template", "{{ messages }}"),
+        ("continue_final_message", True),
+        ("verbosity", "low"),
+        ("web_search_options", {}),
         ("response_format", {"type": "json_object"}),
         ("tools", [{"type": "function"}]),
         ("tool_choice", "required"),
@@ -106,6 +108,19 @@ def test_fields_that_would_change_the_answer_are_refused(name: str, value: Any) 
         ({"temperature": -1}, "temperature"),
         ({"temperature": "0.5"}, "temperature"),
         ({"temperature": True}, "temperature"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": True}, "n"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"logit_bias": {"five": 1}}, "logit_bias"),
+        ({"logit_bias": {"-5": 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias[5]"),
+        ({"logit_bias": [5]}, "logit_bias"),
+        ({"frequency_penalty": 2.1}, "frequency_penalty"),
+        ({"presence_penalty": -2.1}, "presence_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.5}, "top_p"),
         ({"top_k": 1.5}, "top_k"),
@@ -149,6 +164,11 @@ def test_a_bad_value_is_named_by_its_path(fields: dict[str, Any], param: str) ->
 )
 def test_what_is_no_json_object_says_so(raw: bytes) -> None:
     assert refused(raw).code == "invalid_json"
+
+
+def test_fields_nobody_knows_are_named() -> None:
+    request = parse_chat(body(user="u", something_new=[1], **{"evil\r\nX-Key: 1": 1}))
+    assert request.ignored == ["?", "something_new"]
 
 
 def test_an_error_does_not_repeat_the_prompt() -> None:

@@ -25,6 +25,7 @@ from sightline_serve.kv_cache import Pair, RowCache
 from sightline_serve.loaders import attention
 from sightline_serve.settings import Settings
 from sightline_serve.vision_cache import VisionCache
+from sightline_serve.vocabulary import Vocabulary
 
 FAMILIES = ("llava",)
 # These families' towers see a few hundred pixels a side, but some of their processors first pad to a square:
@@ -48,6 +49,7 @@ class TransformersModel:
 
         self.model, self.processor, self.device = model, processor, device
         self.tokenizer = processor.tokenizer
+        self.vocabulary = Vocabulary(self.tokenizer)
         self.new_cache = DynamicCache
         self.shared_cache = attention.shared_cache()
         self.joinable = attention.joinable(model.config)

@@ -1,0 +1,8 @@
+"""Answers as OpenAI's API writes them, a file a route: whole, or as server-sent events."""
+
+from __future__ import annotations
+
+from sightline_serve.reply.base import Reply
+from sightline_serve.reply.chat import ChatReply
+
+__all__ = ["ChatReply", "Reply"]
