@@ -164,7 +164,7 @@ def test_a_full_queue_refuses_with_retry_after() -> None:
         waiting = [house.ask(letter, 1) for letter in "ab"]
         with pytest.raises(ApiError) as caught:
             house.ask("c", 1)
-        assert (caught.value.status, caught.value.code) == (503, "queue_full")
+        assert (caught.value.status, caught.value.code) == (429, "queue_full")
         assert int(caught.value.headers["Retry-After"]) > 0
         house.model.gate.set()
         assert await asyncio.gather(*map(text, [running, *waiting])) == ["r", "a", "b"]
