@@ -12,16 +12,17 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from sightline.bench import cold, provision
+from sightline.bench import cold, provision, serve
 from sightline.bench.errors import BenchError, NotHere
 from sightline.bench.running import no_more_interruptions
 
-SUBCOMMANDS = (provision, cold)
+SUBCOMMANDS = (provision, cold, serve)
 
 _TEACH = """\
 examples:
   scripts/bench provision           what a no-change site.yml costs over ssh, against `ansible -m ping`
   scripts/bench cold                what a first site.yml costs, against the bare commands
+  scripts/bench serve               pictures answered a second, beside transformers serve, vLLM and llama.cpp
   scripts/bench provision --help    what exactly is measured, and what it makes on this machine
 
 Seconds depend on the machine and on what else it does; the ratios of things measured side by side are the

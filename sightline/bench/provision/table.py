@@ -23,7 +23,7 @@ def lines(result: Result, rounds: int, kept: bool) -> list[str]:
             row += [] if what == "ping" else [spread(point.pings(what), "{:.1f}")]
         rows.append(row)
     told = [f"A no-change run over ssh; medians of {rounds} round(s), lowest to highest; {connections}.", ""]
-    told += [*_aligned(rows), "", "Reached a host, by its own sshd's log:"]
+    told += [*aligned(rows), "", "Reached a host, by its own sshd's log:"]
     for hosts, by_command in result.reached.items():
         said = (
             f"{NAMES[what]} {it.sessions} session(s) in {it.connections} connection(s)"
@@ -57,7 +57,7 @@ def spread(values: Samples, form: str, unit: str = "") -> str:
     return f"{form.format(values.median)}{unit} ({low}-{high})"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
