@@ -123,6 +123,12 @@ def parser() -> argparse.ArgumentParser:
         "--max-num-seqs", type=_number(1), default=8, metavar="N", help="in the model at once (8)"
     )
     work.add_argument(
+        "--max-prefill-tokens",
+        type=_number(1),
+        metavar="N",
+        help="of prompts, read between two tokens of the running answers (512; on a GPU 2048)",
+    )
+    work.add_argument(
         "--max-queue", type=_number(1), default=64, metavar="N", help="waiting; more get 429 (64)"
     )
     work.add_argument(
@@ -225,6 +231,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         dtype=args.dtype,
         max_model_len=args.max_model_len,
         max_num_seqs=args.max_num_seqs,
+        max_prefill_tokens=args.max_prefill_tokens,
         max_queue=args.max_queue,
         kv_cache_bytes=None if args.kv_cache_mib is None else int(args.kv_cache_mib * MIB),
         gpu_memory_utilization=args.gpu_memory_utilization,

@@ -19,6 +19,17 @@ def threads_for(parameters: int) -> int:
     return 1 if parameters < SMALL else available()
 
 
+def prefill_tokens(device: str) -> int:
+    """Tokens of prompts in one forward, if the operator says nothing.
+
+    So many that the weights are read for enough of them, and so few that the running answers, which wait
+    meanwhile, do not stand still for long.
+    """
+    import torch  # here: --help needs none of it
+
+    return 2048 if device != "cpu" and torch.cuda.is_available() else 512
+
+
 def available(cgroup: Path = CGROUP) -> int:
     """Cores by affinity and by cgroup quota (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), at least 1."""
     cores = len(os.sched_getaffinity(0))

@@ -1,12 +1,14 @@
 """The model's own work: a conversation into tokens and pixels, and those into rows of logits.
 
-The scheduler decides who runs; the engine only computes. `decode` takes every running request at once: in one
-forward where the model can (see joining.py), else one after another.
+The scheduler decides who runs; the engine only computes. `read` takes prompts, several or a piece of a long
+one, and `decode` every running request at once: in one forward where the model can (see joining.py), else one
+after another.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,8 +18,8 @@ from torch import Tensor
 
 from sightline_serve import errors, joining
 from sightline_serve.chat import Conversation, Template
-from sightline_serve.kv_cache import Pair, Row, RowCache
-from sightline_serve.vision_cache import content_keys
+from sightline_serve.kv_cache import Layers, Row, RowCache
+from sightline_serve.reading import Chunk, Prompt, Text, together
 from sightline_serve.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -33,36 +35,26 @@ class Defaults:
     min_p: float = 0.0
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A request that is ready to run; `inputs` are the model's arguments, tensors with a batch of one.
-
-    `pictures` counts them; `keys` tells their contents apart, one each, or is empty where the processor
-    does not keep them apart.
-    """
-
-    inputs: dict[str, Tensor]
-    length: int
-    pictures: int
-    keys: tuple[bytes, ...] = ()
-
-    @property
-    def tokens(self) -> list[int]:
-        ids: list[int] = self.inputs["input_ids"][0].tolist()
-        return ids
-
-
 @dataclass(eq=False)
 class Slot:
-    """What a running request keeps on the device: a row of the shared cache, or a cache of its own.
+    """A request that takes part: a row of the shared cache, or a cache of its own.
 
-    `length` counts the tokens in it, `limit` those that it may come to hold.
+    `tokens` are those of its answer that were made before it gave up an earlier place; they are read again
+    behind the prompt. `done` counts what is in the cache, `length` what will be when all is read.
     """
 
-    cache: Any
+    prompt: Prompt
+    tokens: tuple[int, ...]
     length: int
-    limit: int = 0
     row: Row | None = None
+    cache: Any = None
+    text: Text | None = None
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Tokens still to be read."""
+        return self.length - self.done
 
 
 class Model(Protocol):
@@ -81,17 +73,29 @@ class Model(Protocol):
 
     def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]: ...
 
-    def start(self, inputs: dict[str, Tensor], keys: tuple[bytes, ...] = ()) -> tuple[Any, Tensor]:
+    def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...]:
+        """Tells the contents of a prompt's pictures apart, one key each."""
+
+    def layers(self) -> Layers | None:
+        """Keys and values of any text, for their shapes; None where a request's cache is anything else."""
+
+    def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
+        """What the text model reads of each prompt and `more` tokens behind it; all pictures in one go."""
+
+    def settle(self, rows: RowCache, row: Row, text: Text) -> None:
+        """Makes an empty row ready to take the text in."""
+
+    def read_rows(self, rows: RowCache, chunks: Sequence[Chunk]) -> Tensor:
+        """Some tokens of some texts. Returns the logits [chunks, vocab] after each."""
+
+    def step_rows(self, rows: RowCache, tokens: dict[Row, int]) -> Tensor:
+        """One token more for each of these rows. Returns logits [rows, vocab], in the order of `tokens`."""
+
+    def start(self, prompt: Prompt) -> tuple[Any, Tensor]:
         """Reads a prompt alone. Returns its cache and the logits [vocab] after its last token."""
 
     def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]:
         """One token more for one request. Returns its cache and logits [vocab]."""
-
-    def pairs(self, cache: Any) -> list[Pair] | None:
-        """The layers of a cache that `start` returned; None where it is not keys and values alone."""
-
-    def step_rows(self, rows: RowCache, tokens: list[int]) -> Tensor:
-        """One token more for each row. Returns logits [rows, vocab]."""
 
     def forget(self) -> None:
         """Lets go of what is kept only for speed."""
@@ -113,12 +117,14 @@ class Engine:
         self.model = model
         self.context = min(model.context, max_model_len or model.context)
         self.slots: list[Slot] = []
-        example = joining.example(model)
+        with torch.inference_mode():
+            example = model.layers()
         self.budget = joining.budget(example, kv_bytes)
         if self.budget:
             self.context = min(self.context, self.budget.longest())
         self.max_rows = max_rows
-        self.rows = RowCache(example, self._spare) if example and joining.agrees(model, example) else None
+        rows = RowCache(example, self._spare) if example else None
+        self.rows = rows if rows and joining.agrees(model, rows) else None
 
     @property
     def batching(self) -> bool:
@@ -133,49 +139,78 @@ class Engine:
         length = int(inputs["input_ids"].shape[-1])
         if length >= self.context:
             raise errors.context_length_exceeded(str(length), self.context)
-        if pictures and self.model.placeholder_id not in inputs["input_ids"][0].tolist():
-            log.error(
-                "the processor took %d picture(s) and left no place for them in the tokens", len(pictures)
-            )
+        keys = self.model.keys(inputs)
+        lost = pictures and self.model.placeholder_id not in inputs["input_ids"][0].tolist()
+        if lost or len(keys) != len(pictures):
+            log.error("the processor took %d picture(s) and left no place for them", len(pictures))
             raise errors.engine_failed()
-        pixels = inputs.get("pixel_values")
-        keys = () if pixels is None or len(pixels) != len(pictures) else content_keys(pixels)
         return Prompt(inputs, length, len(pictures), keys)
 
-    def has_room(self, limit: int) -> bool:
-        """Whether a request that may come to hold `limit` tokens can run beside those that run."""
-        return self.budget is None or self.budget.fits([limit, *(slot.limit for slot in self.slots)])
+    def has_room(self, newcomer: int | None = None) -> bool:
+        """Whether all who take part can go on by a token, beside a `newcomer` of so many tokens."""
+        lengths = [slot.length + 1 for slot in self.slots]
+        if newcomer is not None:
+            lengths.append(newcomer + 1)
+        return self.budget is None or self.budget.fits(lengths)
 
     @torch.inference_mode()
-    def prefill(self, prompt: Prompt, limit: int | None = None) -> tuple[Slot, Tensor]:
-        """Reads the prompt. Returns the request's slot and the logits [vocab] for its first token.
-
-        `limit` is what the slot may come to hold; without one, the context.
-        """
-        if self.rows:  # before the prompt: so that never more is in memory than was counted
-            self.rows.reserve(len(self.rows.rows) + 1, prompt.length + 1)
-        cache, logits = self.model.start(prompt.inputs, prompt.keys)
-        slot = Slot(cache, prompt.length, limit or self.context)
-        if self.rows:
-            pairs = self.model.pairs(cache)
-            if pairs is None:
-                raise RuntimeError("the cache of this prompt cannot be joined with others")
-            slot.cache, slot.row = None, self.rows.join(pairs)
+    def admit(self, prompt: Prompt, tokens: Sequence[int] = ()) -> Slot:
+        """Gives a request its place, and reads nothing yet. `tokens`: its answer so far."""
+        slot = Slot(prompt, tuple(tokens), prompt.length + len(tokens))
         self.slots.append(slot)
-        return slot, logits
+        if self.rows:
+            slot.row = self.rows.join()
+        return slot
 
     @torch.inference_mode()
-    def decode(self, slots: list[Slot], tokens: list[int]) -> list[Tensor]:
-        """Feeds each slot its newest token. Returns one row of logits [vocab] a slot, in order.
+    def read(self, slots: Sequence[Slot], tokens: int) -> list[tuple[Slot, Tensor]]:
+        """Reads on in the first of `slots`, so many tokens at most, and in others that fit beside it.
 
-        Every slot that was not released must be among them.
+        Returns those that are read to their end, each with the logits [vocab] for its next token.
         """
+        if self.rows is None:
+            return self._read_alone(slots[0])
+        chosen = [(slots[number], count) for number, count in together(slots, tokens)]
+        new = [slot for slot, _ in chosen if slot.text is None]
+        for slot, text in zip(
+            new, self.model.texts([s.prompt for s in new], [s.tokens for s in new]), strict=True
+        ):
+            slot.text = text
+            if slot.row:
+                self.model.settle(self.rows, slot.row, text)
+        chunks = [
+            Chunk(slot.row, slot.text, slot.done, slot.done + count)
+            for slot, count in chosen
+            if slot.row and slot.text
+        ]
+        logits = self.model.read_rows(self.rows, chunks).to("cpu", torch.float32)
+        for slot, count in chosen:
+            slot.done += count
+        whole = [(slot, row) for (slot, _), row in zip(chosen, logits, strict=True) if not slot.left]
+        for slot, _ in whole:
+            slot.text = None  # its embeddings would be in memory for as long as it runs
+        return whole
+
+    def prefill(self, prompt: Prompt, tokens: Sequence[int] = ()) -> tuple[Slot, Tensor]:
+        """Admits a request and reads all of it. Returns its slot and logits [vocab] for its next token."""
+        slot = self.admit(prompt, tokens)
+        whole: list[tuple[Slot, Tensor]] = []
+        while not whole:
+            whole = self.read([slot], slot.left)
+        return whole[0]
+
+    @torch.inference_mode()
+    def decode(self, slots: Sequence[Slot], tokens: Sequence[int]) -> list[Tensor]:
+        """Feeds each slot, which was read, its newest token. Returns logits [vocab] of each, in order."""
         if self.rows is None:
             logits = [self._step_alone(slot, token) for slot, token in zip(slots, tokens, strict=True)]
         else:
-            logits = self._step_rows(self.rows, slots, tokens)
+            fed = {slot.row: token for slot, token in zip(slots, tokens, strict=True) if slot.row}
+            # One copy of all rows to the host, where each request samples in its own way.
+            logits = list(self.model.step_rows(self.rows, fed).to("cpu", torch.float32))
         for slot in slots:
             slot.length += 1
+            slot.done = slot.length
         return logits
 
     @torch.inference_mode()
@@ -185,7 +220,7 @@ class Engine:
             self.slots.remove(slot)
             if self.rows and slot.row:
                 self.rows.leave(slot.row)
-            slot.cache = slot.row = None
+            slot.cache = slot.row = slot.text = None
 
     @torch.inference_mode()
     def empty(self) -> None:
@@ -196,15 +231,19 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _step_alone(self, slot: Slot, token: int) -> Tensor:
-        slot.cache, logits = self.model.step(slot.cache, token, slot.length)
-        return logits
+    def _read_alone(self, slot: Slot) -> list[tuple[Slot, Tensor]]:
+        """The prompt in one go, and each token behind it in a turn of its own."""
+        if not slot.done:
+            slot.cache, logits = self.model.start(slot.prompt)
+            slot.done = slot.prompt.length
+        else:
+            logits = self._step_alone(slot, slot.tokens[slot.done - slot.prompt.length])
+            slot.done += 1
+        return [] if slot.left else [(slot, logits)]
 
-    def _step_rows(self, rows: RowCache, slots: list[Slot], tokens: list[int]) -> list[Tensor]:
-        token_of = {slot.row: token for slot, token in zip(slots, tokens, strict=True)}
-        # One copy of all rows to the host, where each request samples in its own way.
-        logits = self.model.step_rows(rows, [token_of[row] for row in rows.rows]).to("cpu", torch.float32)
-        return [logits[slot.row.index] for slot in slots if slot.row]
+    def _step_alone(self, slot: Slot, token: int) -> Tensor:
+        slot.cache, logits = self.model.step(slot.cache, token, slot.done)
+        return logits
 
     def _spare(self, rows: int, tokens: int) -> bool:
         return rows <= self.max_rows and (self.budget is None or self.budget.fits([tokens] * rows))

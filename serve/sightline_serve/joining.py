@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sightline_serve.errors import StartError
-from sightline_serve.kv_cache import BLOCK, Pair, RowCache
+from sightline_serve.kv_cache import BLOCK, Layers, RowCache
 from sightline_serve.memory import KVBudget
+from sightline_serve.reading import Chunk, Prompt
 
 if TYPE_CHECKING:
     from sightline_serve.engine import Model
@@ -18,65 +19,65 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Two texts of different lengths, as token ids that every vocabulary has.
-SHORT, LONG = [11, 5, 7], [3, 13, 8, 2, 6, 9, 10]
+TEXTS = ([11, 5, 7], [3, 13, 8, 2, 6, 9, 10])
 STEPS = 3
 # Rounding of 8-bit mantissas (bfloat16) through a deep model stays below; a wrong position or mask does not.
 TOLERANCE = 0.1
 
 
-@torch.inference_mode()
-def example(model: Model) -> list[Pair] | None:
-    """The layers of a short text's cache, or None where it is not keys and values alone."""
-    return model.pairs(model.start(_inputs(SHORT))[0])
-
-
-def budget(example: list[Pair] | None, kv_bytes: int | None) -> KVBudget | None:
+def budget(example: Layers | None, kv_bytes: int | None) -> KVBudget | None:
     """How many tokens `kv_bytes` hold. Raises StartError if not even a short request could run."""
-    if example is None or kv_bytes is None:
+    if not example or kv_bytes is None:
         return None
-    each = sum(tensor[0, :, 0].numel() * tensor.element_size() for pair in example for tensor in pair)
-    found = KVBudget(kv_bytes // each)
+    each = sum(
+        tensor[0, :, 0].numel() * tensor.element_size() for pair in example.values() for tensor in pair
+    )
+    found = KVBudget(kv_bytes // each, len(example))
     if not found.longest():
         raise StartError(
             f"the key/value cache may take {kv_bytes / 2**20:.1f} MiB, and the shortest request needs "
-            f"{2 * BLOCK * each / 2**20:.1f} MiB ({each} bytes a token). Give it more: "
+            f"{found.cost(1, BLOCK) * each / 2**20:.1f} MiB ({each} bytes a token). Give it more: "
             "--kv-cache-mib on a CPU, --gpu-memory-utilization on a GPU; or free some memory."
         )
     return found
 
 
 @torch.inference_mode()
-def agrees(model: Model, example: list[Pair]) -> bool:
-    """Whether two texts stepped in one forward, each at its own position, get the logits they get alone."""
+def agrees(model: Model, rows: RowCache) -> bool:
+    """Whether two texts, read and stepped in one forward, get the logits that they get alone."""
     if not model.joinable:
         return False
-    rows = RowCache(example, lambda *_: False)
-    caches = []
-    for ids in (SHORT, LONG):
-        cache, _ = model.start(_inputs(ids))
-        pairs = model.pairs(cache)
-        if pairs is None:
-            return False
-        rows.join(pairs)
-        caches.append(cache)
+    prompts = [_prompt(ids) for ids in TEXTS]
+    texts = model.texts(prompts, [[] for _ in prompts])
+    joined = [rows.join() for _ in texts]
+    for row, text in zip(joined, texts, strict=True):
+        model.settle(rows, row, text)
+    caches, ends = map(list, zip(*map(model.start, prompts), strict=True))
+    # The long one in two pieces, the second of them beside the short one.
+    model.read_rows(rows, [Chunk(joined[1], texts[1], 0, 4)])
+    rest = [
+        Chunk(row, text, row.length, len(ids)) for row, text, ids in zip(joined, texts, TEXTS, strict=True)
+    ]
+    pairs = [(model.read_rows(rows, rest), torch.stack(ends))]
     for step in range(STEPS):
-        together = model.step_rows(rows, [SHORT[step], LONG[step]])
-        alone = []
-        for i, ids in enumerate((SHORT, LONG)):
-            caches[i], logits = model.step(caches[i], ids[step], len(ids) + step)
-            alone.append(logits)
-        if not _close(together, torch.stack(alone)):
-            log.warning("requests of this model do not share a forward: the answers would differ")
-            return False
-    return True
+        fed = [ids[step] for ids in TEXTS]
+        together = model.step_rows(rows, dict(zip(joined, fed, strict=True)))
+        for i, ids in enumerate(TEXTS):
+            caches[i], ends[i] = model.step(caches[i], fed[i], len(ids) + step)
+        pairs.append((together, torch.stack(ends)))
+    rows.clear()
+    if all(_close(*pair) for pair in pairs):
+        return True
+    log.warning("requests of this model do not share a forward: the answers would differ")
+    return False
+
+
+def _prompt(ids: list[int]) -> Prompt:
+    tokens = torch.tensor([ids])
+    return Prompt({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, len(ids), 0)
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
     """Relative distance of each row, by the norm; NaN is not close."""
     distance = (found.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
     return bool((distance < TOLERANCE).all())
-
-
-def _inputs(ids: list[int]) -> dict[str, Tensor]:
-    tokens = torch.tensor([ids])
-    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}

@@ -16,20 +16,23 @@ MEMINFO = Path("/proc/meminfo")
 
 @dataclass(frozen=True)
 class KVBudget:
-    """`tokens` is what all rows together may hold, padding included."""
+    """`tokens` is what all rows together may hold, padding included, in a model of so many `layers`."""
 
     tokens: int
+    layers: int = 1
+
+    def cost(self, rows: int, longest: int) -> int:
+        """Rows are as long as the longest, in whole blocks; while they grow, one layer is there twice."""
+        padded = rows * blocks(longest)
+        return padded + -(-padded // self.layers)
 
     def fits(self, lengths: list[int]) -> bool:
-        """Whether requests that end with these lengths can run at once: rows are as long as the longest.
-
-        One row more is counted, for the prompt that is read before it joins.
-        """
-        return (len(lengths) + 1) * blocks(max(lengths, default=0)) <= self.tokens
+        """Whether requests that hold so many tokens can run at once."""
+        return self.cost(len(lengths), max(lengths, default=0)) <= self.tokens
 
     def longest(self) -> int:
         """The longest request that fits when it runs alone; whole blocks."""
-        return self.tokens // 2 // BLOCK * BLOCK
+        return self.tokens * self.layers // (self.layers + 1) // BLOCK * BLOCK
 
 
 def kv_bytes(settings: Settings) -> int:

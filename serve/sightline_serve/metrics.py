@@ -37,6 +37,9 @@ class Metrics:
         )
         self.running = Gauge("sightline_running_requests", "Requests in the model", registry=registry)
         self.waiting = Gauge("sightline_waiting_requests", "Requests in the queue", registry=registry)
+        self.preempted = Counter(
+            "sightline_preempted", "Requests sent back to the queue for want of memory", registry=registry
+        )
         self.ready = Gauge("sightline_ready", "1 once the model has answered a warm-up", registry=registry)
 
     def first_token(self, sequence: Sequence) -> None:

@@ -1,8 +1,9 @@
-"""Who runs when: waiting -> prefill -> decode, in one thread of its own.
+"""Who runs when: waiting -> reading -> answering, in one thread of its own.
 
 Requests wait in a bounded queue that is fair between clients, and join and leave the running set between
-decode steps, so that a long answer holds up nobody. The event loop submits and listens; it never waits for
-the model.
+steps. A step reads a piece of the prompts, of a bounded number of tokens, and gives every answer a token
+more: so that neither a long answer nor a long prompt holds up the others. The event loop submits and listens;
+it never waits for the model.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 
+from torch import Tensor
+
 from sightline_serve import errors, memory
-from sightline_serve.engine import Engine, Prompt, sound
+from sightline_serve.engine import Engine, Slot, sound
 from sightline_serve.metrics import Metrics
+from sightline_serve.reading import Prompt
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.sequence import Event, Failure, Piece, Sequence
 
@@ -34,6 +38,11 @@ class FairQueue:
 
     def put(self, sequence: Sequence) -> None:
         self.lanes.setdefault(sequence.client, deque()).append(sequence)
+
+    def put_back(self, sequence: Sequence) -> None:
+        """To the head of the line: it was taken, and had to go again."""
+        self.lanes.setdefault(sequence.client, deque()).appendleft(sequence)
+        self.lanes.move_to_end(sequence.client, last=False)
 
     def next(self) -> Sequence:
         """The one that `take` would take."""
@@ -85,11 +94,21 @@ class Generation:
 
 
 class Scheduler:
-    def __init__(self, engine: Engine, metrics: Metrics, *, max_running: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        max_running: int,
+        max_waiting: int,
+        max_prefill_tokens: int = 512,
+    ) -> None:
+        """`max_prefill_tokens`: of prompts, read between two tokens of those that answer."""
         self.engine = engine
         self.metrics = metrics
         self.max_running = max_running
         self.max_waiting = max_waiting
+        self.max_prefill_tokens = max_prefill_tokens
         self.waiting = FairQueue()
         self.running: list[Sequence] = []
         self.changed = threading.Condition()
@@ -135,8 +154,10 @@ class Scheduler:
 
     def _run(self) -> None:
         while self._wait_for_work():
-            self._admit_one()
+            self._admit()
+            self._read()
             self._dismiss()
+            self._make_room()
             self._decode_step()
             self._dismiss()
             self._gauge()
@@ -148,22 +169,57 @@ class Scheduler:
             self.changed.wait_for(lambda: self.running or len(self.waiting) or self.closing)
             return not self.closing
 
-    def _admit_one(self) -> None:
-        """One prefill between two decode steps: newcomers start soon, and the running ones hardly notice."""
-        with self.changed:
-            if len(self.running) >= self.max_running or not len(self.waiting):
-                return
-            # Who does not fit holds up those behind: else the large would wait for ever.
-            if not self.engine.has_room(self.waiting.next().limit):
-                return
-            sequence = self.waiting.take()
+    def _admit(self) -> None:
+        """Places for who waits, as far as what they hold soon fits; an answer's length nobody knows."""
+        while True:
+            with self.changed:
+                if len(self.running) >= self.max_running or not len(self.waiting):
+                    return
+                # Who does not fit holds up those behind: else the large would wait for ever.
+                if not self.engine.has_room(self.waiting.next().length):
+                    return
+                sequence = self.waiting.take()
+            self.running.append(sequence)
+            try:
+                sequence.slot = self.engine.admit(sequence.prompt, sequence.tokens)
+            except Exception as error:
+                self._failed([sequence], error)
+
+    def _read(self) -> None:
+        unread = [s for s in self.running if s.slot and s.slot.left and not s.cancelled]
+        if not unread:
+            return
+        of = {s.slot: s for s in unread if s.slot}
         try:
-            sequence.slot, logits = self.engine.prefill(sequence.prompt, sequence.limit)
-            sequence.take(sound(logits))
-            self.metrics.first_token(sequence)
+            whole = self._read_some(list(of))
         except Exception as error:
-            self._failed([sequence], error)
-        self.running.append(sequence)
+            self._failed(unread[:1], error)
+            return
+        for slot, logits in whole:
+            first = not of[slot].tokens
+            self._take(of[slot], logits)
+            if first:
+                self.metrics.first_token(of[slot])
+
+    def _read_some(self, slots: list[Slot]) -> list[tuple[Slot, Tensor]]:
+        try:
+            return self.engine.read(slots, self.max_prefill_tokens)
+        except Exception:
+            if len(slots) == 1:
+                raise
+        # Whose fault it was shows when the first is read alone; the others have another go in the next step.
+        return self.engine.read(slots[:1], self.max_prefill_tokens)
+
+    def _make_room(self) -> None:
+        """When answers outgrow the memory the youngest goes back to the queue; the oldest never does."""
+        while len(self.running) > 1 and not self.engine.has_room():
+            sequence = self.running.pop()
+            if sequence.slot:
+                self.engine.release(sequence.slot)
+                sequence.slot = None
+            self.metrics.preempted.inc()
+            with self.changed:
+                self.waiting.put_back(sequence)
 
     def _dismiss(self) -> None:
         """Frees the memory of who is done, before the others go on."""
@@ -175,20 +231,23 @@ class Scheduler:
         self.running = [sequence for sequence in self.running if not sequence.done]
 
     def _decode_step(self) -> None:
-        batch = self.running
+        batch = [s for s in self.running if s.slot and not s.slot.left]
+        slots = [s.slot for s in batch if s.slot]
         if not batch:
             return
-        slots = [slot for sequence in batch if (slot := sequence.slot) is not None]
         try:
-            rows = self.engine.decode(slots, [sequence.last_token for sequence in batch])
+            rows = self.engine.decode(slots, [s.tokens[-1] for s in batch])
         except Exception as error:
             self._failed(batch, error)
             return
         for sequence, logits in zip(batch, rows, strict=True):
-            try:
-                sequence.take(sound(logits))
-            except Exception as error:
-                self._failed([sequence], error)
+            self._take(sequence, logits)
+
+    def _take(self, sequence: Sequence, logits: Tensor) -> None:
+        try:
+            sequence.take(sound(logits))
+        except Exception as error:
+            self._failed([sequence], error)
 
     def _failed(self, sequences: list[Sequence], error: Exception) -> None:
         # The trace says where; the message might hold a piece of somebody's prompt and stays out of the log.

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sightline_serve.detokenize import Detokenizer, StopStrings
-from sightline_serve.engine import Prompt, Slot
+from sightline_serve.engine import Slot
 from sightline_serve.errors import ApiError
 from sightline_serve.logprobs import Ledger, TokenLogprob, logprob
+from sightline_serve.reading import Prompt
 from sightline_serve.sampling import Sampler, SamplingParams
 
 
@@ -70,22 +71,25 @@ class Sequence:
         self.detokenizer = Detokenizer(text)
         self.stops = StopStrings(params.stop)
         self.slot: Slot | None = None
-        self.last_token = -1
-        self.generated = 0
+        self.tokens: list[int] = []
         self.cached_tokens = 0  # set by whoever reuses a part of the prompt
         self.cancelled = False
         self.done = False
         self.submitted = time.monotonic()
 
     @property
-    def limit(self) -> int:
-        """Tokens it may come to hold, prompt and answer."""
-        return self.prompt.length + self.params.max_tokens
+    def generated(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def length(self) -> int:
+        """Tokens to be read before the next one can be chosen: the prompt and the answer so far."""
+        return self.prompt.length + len(self.tokens)
 
     def take(self, logits: Tensor) -> None:
         """Chooses the next token from logits [vocab], sends the text it makes, finishes if it is the last."""
-        token = self.last_token = self.sampler(logits)
-        self.generated += 1
+        token = self.sampler(logits)
+        self.tokens.append(token)
         if token in self.eos:
             self._finish("stop")
             return

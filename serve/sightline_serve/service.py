@@ -10,11 +10,12 @@ import torch
 
 from sightline_serve import chat, cores, errors, loaders, memory, schema, warmup
 from sightline_serve.answers import Answers
-from sightline_serve.engine import Defaults, Engine, Model, Prompt
+from sightline_serve.engine import Defaults, Engine, Model
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
 from sightline_serve.intake import Intake
 from sightline_serve.metrics import Metrics
+from sightline_serve.reading import Prompt
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.scheduler import Generation, Scheduler
 from sightline_serve.schema import ChatRequest, Sampling
@@ -56,6 +57,7 @@ class Service:
             self.metrics,
             max_running=self.settings.max_num_seqs,
             max_waiting=self.settings.max_queue,
+            max_prefill_tokens=self.settings.max_prefill_tokens or cores.prefill_tokens(self.settings.device),
         )
         threads = torch.get_num_threads()
         log.info("loaded in %.1f s: %s, threads: %d", time.monotonic() - began, model.description, threads)

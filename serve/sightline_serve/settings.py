@@ -39,6 +39,7 @@ class Settings:
     dtype: str = "auto"
     max_model_len: int | None = None
     max_num_seqs: int = 8
+    max_prefill_tokens: int | None = None  # None: by the device, see cores.prefill_tokens
     kv_cache_bytes: int | None = None  # None: what memory.py finds
     gpu_memory_utilization: float = 0.85
     vision_cache_bytes: int = 256 * MIB

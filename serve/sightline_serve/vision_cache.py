@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-Tower = Callable[[Tensor], Sequence[Tensor]]  # pixels of some pictures -> features [tokens, width] of each
+Picture = dict[str, Tensor]  # the model's arguments for one picture
+Tower = Callable[[list[Picture]], Sequence[Tensor]]  # some pictures -> features [tokens, width] of each
 
 
-def content_keys(pixels: Tensor) -> tuple[bytes, ...]:
-    """One key a picture, for pixels [pictures, ...] as the processor made them."""
-    return tuple(hashlib.blake2b(picture.contiguous().numpy(), digest_size=16).digest() for picture in pixels)
+def content_key(picture: Mapping[str, Tensor]) -> bytes:
+    """Tells contents apart: of one picture as the processor made it, on the CPU."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(picture.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.contiguous().numpy())  # type: ignore[arg-type]
+    return found.digest()
 
 
 class VisionCache:
@@ -28,14 +33,16 @@ class VisionCache:
         self.size = 0
         self.kept: OrderedDict[bytes, Tensor] = OrderedDict()
 
-    def features(self, pixels: Tensor, keys: Sequence[bytes], tower: Tower) -> list[Tensor]:
-        """Features of each picture of `pixels` [pictures, ...], on its device; new ones go to the tower."""
-        new = {key: index for index, key in enumerate(keys) if key not in self.kept}
-        known = {key: self.kept[key].to(pixels.device) for key in keys if key in self.kept}
+    def features(
+        self, pictures: Sequence[Picture], keys: Sequence[bytes], tower: Tower, device: torch.device
+    ) -> list[Tensor]:
+        """Features of each picture, on `device`; the new ones go to the tower together, each once."""
+        new = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self.kept}
+        known = {key: self.kept[key].to(device) for key in keys if key in self.kept}
         for key in known:
             self.kept.move_to_end(key)
         if new:
-            made = tower(pixels[list(new.values())])
+            made = tower(list(new.values()))
             for key, features in zip(new, made, strict=True):
                 known[key] = features
                 self._keep(key, features)

@@ -13,26 +13,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sightline_serve import joining, loaders
-from sightline_serve.chat import read
-from sightline_serve.engine import Engine, Prompt, Slot
+from sightline_serve.engine import Engine
 from sightline_serve.errors import StartError
 from sightline_serve.kv_cache import BLOCK, RowCache
 from sightline_serve.loaders import attention
-from sightline_serve.schema import parse_chat
+from sightline_serve.reading import Chunk
 from sightline_serve.settings import Settings
 
+from tests.serve.crowd import VISIT, Crowd, Visit, agree, load, prompt, visits
 from tests.serve.drawing import disc
 from tests.serve.test_serve_sight import COLOUR, INK, drawn
 
-COLOURS = ("red", "green", "blue", "black", "orange")
-TOKENS = 12
 SHAPES = ("circle", "square", "triangle")
 SEEN = [(colour, SHAPES[i % 3]) for i, colour in enumerate(INK)]
 AS_JSON = "Describe the shape as JSON with the keys color and shape."
-
-
-def load(folder: Path) -> Engine:
-    return Engine(loaders.load(Settings(folder, "m", vision_cache_bytes=2**20)))
 
 
 @pytest.fixture(scope="module")
@@ -50,84 +44,61 @@ def nothing_is_left(engine: Engine) -> Iterator[None]:
     assert not engine.rows.rows
 
 
-def prompt(engine: Engine, text: str, pictures: list[Any]) -> Prompt:
-    parts = [{"type": "image_url", "image_url": "data:"}] * len(pictures) + [{"type": "text", "text": text}]
-    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
-    return engine.prepare(read(parse_chat(json.dumps(body).encode()).messages), pictures)
-
-
-def generated(engine: Engine, one: Prompt, tokens: int) -> list[int]:
-    """What transformers itself says to the prompt."""
-    model: Any = engine.model
-    answer = model.model.generate(
-        **one.inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0
-    )
-    said: list[int] = answer[0, one.length :].tolist()
-    return said
-
-
-class Crowd:
-    """Requests that come at a step each and stay for a number of tokens; every token is the likeliest."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.slots: list[Slot] = []
-        self.answers: list[list[int]] = []
-
-    def run(self, plan: list[tuple[int, int, Prompt]]) -> list[list[int]]:
-        """`plan`: (step at which it comes, tokens it wants, prompt) of each. Returns the answers in order."""
-        waiting = list(enumerate(plan))
-        done: dict[int, list[int]] = {}
-        running: list[tuple[int, int, Slot, list[int]]] = []
-        step = 0
-        while waiting or running:
-            for number, (at, wanted, one) in [item for item in waiting if item[1][0] <= step]:
-                slot, logits = self.engine.prefill(one)
-                running.append((number, wanted, slot, [int(logits.argmax())]))
-                waiting.remove((number, (at, wanted, one)))
-            for item in [item for item in running if len(item[3]) >= item[1]]:
-                done[item[0]] = item[3]
-                self.engine.release(item[2])
-                running.remove(item)
-            if running:
-                rows = self.engine.decode([item[2] for item in running], [item[3][-1] for item in running])
-                for item, logits in zip(running, rows, strict=True):
-                    item[3].append(int(logits.argmax()))
-            step += 1
-        return [done[number] for number in range(len(plan))]
-
-
-REQUEST = st.tuples(
-    st.integers(0, 8),  # the step at which it comes
-    st.integers(1, TOKENS),  # how many tokens it stays for
-    st.text("abcdefgh ", min_size=1, max_size=60),
-    st.lists(st.sampled_from(COLOURS), max_size=3),
-)
-
-
 @settings(max_examples=12)
-@given(st.lists(REQUEST, min_size=2, max_size=7))
+@given(st.lists(VISIT, min_size=2, max_size=7), st.sampled_from([7, 64, 512]))
 def test_a_crowd_says_what_generate_says_to_each_alone(
-    engine: Engine, requests: list[tuple[int, int, str, list[str]]]
+    engine: Engine, drawn: list[Any], at_once: int
 ) -> None:
-    plan = [
-        (at, tokens, prompt(engine, text, [disc(colour) for colour in colours]))
-        for at, tokens, text, colours in requests
-    ]
-    assert Crowd(engine).run(plan) == [generated(engine, one, tokens) for _, tokens, one in plan]
+    assert agree(engine, visits(engine, drawn), at_once)
 
 
 def test_answers_grow_over_the_edge_of_a_block_and_rows_of_every_length_stay_right(engine: Engine) -> None:
-    plan = long_and_short(engine)
-    assert Crowd(engine).run(plan) == [generated(engine, one, tokens) for _, tokens, one in plan]
+    for at_once in (100, 2000):
+        assert agree(engine, long_and_short(engine), at_once)
 
 
-def long_and_short(engine: Engine) -> list[tuple[int, int, Prompt]]:
+def test_prompts_that_fit_are_read_in_one_forward_and_their_pictures_go_through_the_tower_together(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = engine.model
+    chunks: list[list[int]] = []
+    towers: list[int] = []
+    read_rows, tower = model.read_rows, model.family.tower
+
+    def watched_rows(rows: RowCache, given: list[Chunk]) -> torch.Tensor:
+        chunks.append([chunk.stop - chunk.start for chunk in given])
+        return read_rows(rows, given)
+
+    def watched_tower(pictures: list[Any]) -> Any:
+        towers.append(len(pictures))
+        return tower(pictures)
+
+    monkeypatch.setattr(model, "read_rows", watched_rows)
+    monkeypatch.setattr(model.family, "tower", watched_tower)
+    model.forget()
+    prompts = [
+        prompt(engine, "a" * 30, [disc("red")]),
+        prompt(engine, "b" * 50, [disc("blue"), disc("green")]),
+    ]
+    prompts += [prompt(engine, "c" * 400, []), prompt(engine, "d", [])]
+    slots = [engine.admit(one) for one in prompts]
+    a, b, c, d = (one.length for one in prompts)
+    whole = engine.read(slots, 3 * b)  # the third is too long; the last does not lie beside the first two
+    assert [slot for slot, _ in whole] == slots[:2]
+    assert (chunks, towers) == ([[a, b]], [3])
+    assert engine.read(slots[2:], 100) == []  # a piece of the long one
+    assert [slot for slot, _ in engine.read(slots[2:], 2 * c)] == slots[2:]
+    assert chunks[1:] == [[100], [c - 100, d]]
+    for slot in slots:
+        engine.release(slot)
+
+
+def long_and_short(engine: Engine) -> list[Visit]:
     return [
-        (0, 25, prompt(engine, "a" * (BLOCK - 60), [disc("red")])),
-        (2, 12, prompt(engine, "short", [])),
-        (5, 6, prompt(engine, "b" * (2 * BLOCK), [disc("blue")])),
-        (9, 25, prompt(engine, "later", [disc("green"), disc("black")])),
+        Visit(0, 25, prompt(engine, "a" * (BLOCK - 60), [disc("red")]), gives_way=11),
+        Visit(2, 12, prompt(engine, "short", [])),
+        Visit(5, 6, prompt(engine, "b" * (2 * BLOCK), [disc("blue")])),
+        Visit(9, 25, prompt(engine, "later", [disc("green"), disc("black")])),
     ]
 
 
@@ -136,8 +107,8 @@ def described(engine: Engine) -> list[tuple[str, str]]:
 
     An answer in JSON tells most of itself after the first token, from what is in the cache.
     """
-    plan = [(0, 1, prompt(engine, COLOUR, []))]
-    plan += [(i // 3, 40, prompt(engine, AS_JSON, [drawn(*look)])) for i, look in enumerate(SEEN)]
+    plan = [Visit(0, 1, prompt(engine, COLOUR, []))]
+    plan += [Visit(i // 3, 40, prompt(engine, AS_JSON, [drawn(*look)])) for i, look in enumerate(SEEN)]
     said = []
     for tokens in Crowd(engine).run(plan)[1:]:
         end = next((i for i, token in enumerate(tokens) if token in engine.model.eos), len(tokens))
@@ -155,7 +126,7 @@ def swapped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def leave(self: RowCache, row: Any) -> None:
         honest(self, row)
-        for tensor in (tensor for pair in self.layers for tensor in pair):
+        for tensor in (tensor for pair in self.layers.values() for tensor in pair):
             tensor[[0, 1]] = tensor[[1, 0]].clone()
 
     monkeypatch.setattr(RowCache, "leave", leave)
@@ -172,14 +143,21 @@ def left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RowCache, "leave", leave)
 
 
+def forgets_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes back goes on from the prompt alone."""
+    honest = Engine.admit
+    monkeypatch.setattr(Engine, "admit", lambda self, prompt, tokens=(): honest(self, prompt, tokens[:-1]))
+
+
 def one_position(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every row is written where the longest one ends."""
     honest = RowCache.begin
 
-    def begin(self: RowCache) -> Any:
-        positions, seen = honest(self)
-        self._ends = positions[:, 0].max().expand(len(self.rows))
-        return self._ends[:, None], seen
+    def begin(self: RowCache, more: Any) -> Any:
+        window = honest(self, more)
+        rows, at = self._to
+        self._to = rows, at if len(at) > len(more) else at.max().expand(len(at))
+        return window
 
     monkeypatch.setattr(RowCache, "begin", begin)
 
@@ -188,14 +166,13 @@ def test_the_canary_sees_each_its_own_picture(canary: Path) -> None:
     assert described(load(canary)) == SEEN
 
 
-@pytest.mark.parametrize("break_it", [swapped, left_behind, one_position])
+@pytest.mark.parametrize("break_it", [swapped, left_behind, one_position, forgets_what_it_said])
 def test_a_wrong_place_is_noticed_token_by_token(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any
 ) -> None:
     engine = load(tiny)
     break_it(monkeypatch)
-    plan = long_and_short(engine)
-    assert Crowd(engine).run(plan) != [generated(engine, one, tokens) for _, tokens, one in plan]
+    assert not agree(engine, long_and_short(engine))
 
 
 @pytest.mark.parametrize("break_it", [swapped, left_behind])
@@ -217,8 +194,11 @@ def test_a_model_whose_requests_cannot_share_a_forward_takes_turns(
     engine = Engine(model)
     assert not engine.batching
     assert "do not share a forward" in caplog.text
-    plan = [(0, 5, prompt(engine, "one", [disc("red")])), (1, 5, prompt(engine, "another", []))]
-    assert Crowd(engine).run(plan) == [generated(engine, one, tokens) for _, tokens, one in plan]
+    plan = [
+        Visit(0, 5, prompt(engine, "one", [disc("red")]), gives_way=2),
+        Visit(1, 5, prompt(engine, "another", [])),
+    ]
+    assert agree(engine, plan)
 
 
 @pytest.mark.parametrize(
@@ -250,43 +230,49 @@ def test_a_row_that_broke_leaves_nothing_behind(engine: Engine) -> None:
     assert engine.rows is not None
     slot, _ = engine.prefill(prompt(engine, "long enough to leave much behind", []))
     with torch.inference_mode():
-        for tensor in (tensor for pair in engine.rows.layers for tensor in pair):
+        for tensor in (tensor for pair in engine.rows.layers.values() for tensor in pair):
             tensor[0, :, : slot.length] = torch.nan
     engine.release(slot)
-    one = prompt(engine, "x", [])
-    assert Crowd(engine).run([(0, 5, one)]) == [generated(engine, one, 5)]
+    assert agree(engine, [Visit(0, 5, prompt(engine, "x", []))])
 
 
 def test_the_budget_counts_bytes(tiny: Path, engine: Engine) -> None:
     # 2 layers of 2 heads of 32 (hidden size 64), keys and values, 4 bytes each: 1024 bytes a token.
     model = engine.model
-    assert joining.budget(joining.example(model), 1024 * 5000).tokens == 5000  # type: ignore[union-attr]
-    # Rows of whole blocks of 256 tokens; one request and the one row that is counted for its prompt.
-    assert Engine(model, kv_bytes=1024 * (2 * 512 + 2 * 255)).context == 512
+    assert joining.budget(model.layers(), 1024 * 5000).tokens == 5000  # type: ignore[union-attr]
+    # Rows of whole blocks of 256 tokens, and one of two layers twice: 512 tokens take the room of 768.
+    assert Engine(model, kv_bytes=1024 * (768 + 383)).context == 512
+    assert Engine(model, kv_bytes=1024 * (768 + 384)).context == 768
     assert Engine(model, 300, kv_bytes=1024 * 5000).context == 300
-    with pytest.raises(StartError, match=r"0\.5 MiB.*--kv-cache-mib"):
-        Engine(model, kv_bytes=1024 * 511)
+    with pytest.raises(StartError, match=r"0\.4 MiB.*--kv-cache-mib"):
+        Engine(model, kv_bytes=1024 * 383)
 
 
-def test_memory_stays_within_the_budget_whatever_comes(tiny: Path) -> None:
+def test_memory_stays_within_the_budget_whatever_comes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaders.load(Settings(tiny, "m"))
-    engine = Engine(model, kv_bytes=1024 * 5 * 512)
+    most, peaks = 1024 * 5 * 512, [0]
+    engine = Engine(model, kv_bytes=most)
     assert engine.rows is not None
-    rows, most, peaks = engine.rows, 1024 * 5 * 512, []
+    rows, honest = engine.rows, RowCache._grown
 
     def held() -> int:
-        return sum(tensor.nbytes for pair in rows.layers for tensor in pair)
+        return sum(tensor.nbytes for pair in rows.layers.values() for tensor in pair)
 
+    def grown(self: RowCache, old: torch.Tensor, *shape: int) -> torch.Tensor:
+        new = honest(self, old, *shape)
+        peaks.append(held() + 2 * new.nbytes)  # this layer's keys and values are there twice
+        return new
+
+    monkeypatch.setattr(RowCache, "_grown", grown)
     for letters in (700, 20, 20, 20, 300, 300, 10, 600):
         one = prompt(engine, "a" * letters, [])
-        while not engine.has_room(one.length + 10):
+        while not engine.has_room(one.length):
             engine.release(engine.slots[0])
-        engine.prefill(one, one.length + 10)
-        # The prompt was in memory beside the rows, which it did not make larger.
-        peaks.append(held() + one.length * 1024)
-        for _ in range(9):
+        engine.prefill(one)
+        for _ in range(60):
+            while not engine.has_room():
+                engine.release(engine.slots[-1])
             engine.decode(engine.slots, [5] * len(engine.slots))
-            peaks.append(held())
     assert max(peaks) <= most
     assert max(peaks) > most // 2
     engine.empty()

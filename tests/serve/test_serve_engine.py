@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from sightline_serve import loaders
 from sightline_serve.chat import Conversation, read
-from sightline_serve.engine import Engine, Prompt
+from sightline_serve.engine import Engine
 from sightline_serve.errors import ApiError, StartError
+from sightline_serve.reading import Prompt
 from sightline_serve.schema import parse_chat
 from sightline_serve.settings import Settings
 

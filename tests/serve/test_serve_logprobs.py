@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sightline_serve.engine import Prompt
 from sightline_serve.logprobs import Ledger, TokenLogprob, logprob
+from sightline_serve.reading import Prompt
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.sequence import Event, Finish, Piece, Sequence
 

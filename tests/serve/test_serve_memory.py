@@ -48,12 +48,13 @@ def test_what_the_operator_says_counts(tmp_path: Path) -> None:
     assert memory.kv_bytes(Settings(tmp_path, "m", kv_cache_bytes=123)) == 123
 
 
-def test_rows_are_as_long_as_the_longest_in_blocks_and_one_more_is_counted() -> None:
-    budget = KVBudget(4 * 512)
-    assert budget.fits([300, 10, 10])  # three rows of 512, and one for a prompt
-    assert not budget.fits([300, 10, 10, 10])
-    assert not budget.fits([513, 10])  # 3 x 768
-    assert budget.longest() == 1024
+def test_rows_are_as_long_as_the_longest_in_blocks_and_a_layer_is_there_twice_while_they_grow() -> None:
+    budget = KVBudget(4 * 512, layers=4)
+    assert budget.fits([300, 10, 10])  # three rows of 512, and a quarter of them: 1920
+    assert not budget.fits([300, 10, 10, 10])  # 2560
+    assert budget.fits([513, 10])  # 2 x 768 and a quarter: 1920
+    assert not budget.fits([769, 10])
+    assert budget.longest() == 1536  # 2048 / 1.25 = 1638, in whole blocks
     assert budget.fits([budget.longest()])
     assert not budget.fits([budget.longest() + 1])
     assert KVBudget(2 * 256 - 1).longest() == 0

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 from sightline_serve import memory
-from sightline_serve.engine import Engine, Prompt
+from sightline_serve.engine import Engine
 from sightline_serve.errors import ApiError
 from sightline_serve.memory import KVBudget
 from sightline_serve.metrics import Metrics
+from sightline_serve.reading import Prompt
 from sightline_serve.sampling import SamplingParams
 from sightline_serve.scheduler import FairQueue, Generation, Scheduler
 from sightline_serve.sequence import Finish, Piece
@@ -46,16 +47,15 @@ class Counting:
         row[ord(letter)] = 1
         return row
 
-    def pairs(self, cache: Any) -> None:
+    def layers(self) -> None:
         return None
 
     def forget(self) -> None:
         self.steps.append("forget")
 
-    def start(self, inputs: dict[str, Any], keys: tuple[bytes, ...] = ()) -> tuple[Any, torch.Tensor]:
-        if "letter" not in inputs:  # the engine tries what the model can do
-            return None, torch.zeros(128)
-        return inputs["letter"], self._logits(inputs["letter"])
+    def start(self, prompt: Prompt) -> tuple[Any, torch.Tensor]:
+        letter: Any = prompt.inputs["letter"]
+        return letter, self._logits(letter)
 
     def step(self, cache: Any, token: int, position: int) -> tuple[Any, torch.Tensor]:
         assert token == ord(cache)  # a mixed-up slot would be fed another request's token
@@ -72,8 +72,8 @@ class House:
         self.metrics = Metrics()
         self.scheduler = Scheduler(engine, self.metrics, max_running=max_running, max_waiting=max_waiting)
 
-    def ask(self, letter: str, tokens: int = 3, client: str = "someone") -> Generation:
-        prompt = Prompt({"letter": letter}, length=5, pictures=0)  # type: ignore[dict-item]
+    def ask(self, letter: str, tokens: int = 3, client: str = "someone", length: int = 5) -> Generation:
+        prompt = Prompt({"letter": letter}, length, pictures=0)  # type: ignore[dict-item]
         return self.scheduler.submit(prompt, SamplingParams(tokens), client)
 
 
@@ -298,8 +298,8 @@ def test_another_error_is_not_taken_for_want_of_memory() -> None:
 
 def test_requests_wait_for_memory_and_none_is_passed_over() -> None:
     async def test(house: House) -> None:
-        # Rows of 256 tokens: two, and the one that is counted for a prompt.
-        house.engine.budget = KVBudget(3 * 256)
+        # Rows of 256 tokens; of a model of one layer they are counted twice: two fit.
+        house.engine.budget = KVBudget(4 * 256)
         generations = [house.ask(letter, 5) for letter in "abcd"]
         house.model.gate.set()
         assert await asyncio.gather(*map(text, generations)) == [letter * 5 for letter in "abcd"]
@@ -307,16 +307,62 @@ def test_requests_wait_for_memory_and_none_is_passed_over() -> None:
         before = steps[: steps.index("c")]
         assert before.count("a") == 5 or before.count("b") == 5
 
-        # 300 tokens make two rows of 512, and one more is counted: the long one waits for the short one.
-        house.engine.budget = KVBudget(3 * 512 - 1)
+        # A prompt of 300 makes rows of 512: it waits for the short one, and the last one waits behind it.
+        house.engine.budget = KVBudget(4 * 512 - 1)
         house.model.steps.clear()
-        short, long, last = house.ask("s", 50), house.ask("l", 300), house.ask("z", 5)
-        assert [await text(one) for one in (short, long, last)] == ["s" * 50, "l" * 300, "z" * 5]
+        short, long, last = house.ask("s", 50), house.ask("l", 5, length=300), house.ask("z", 5)
+        assert [await text(one) for one in (short, long, last)] == ["s" * 50, "l" * 5, "z" * 5]
         steps = "".join(house.model.steps)
         assert steps.index("l") > steps.rindex("s")
-        assert steps.index("z") > steps.index("l")
+        assert steps.index("z") > steps.rindex("l")
 
     run(test)
+
+
+def test_an_answer_without_an_end_reserves_nothing_and_the_youngest_gives_way() -> None:
+    """Both want 400 tokens and start; at 256 there is no room for both. The first is never sent back."""
+
+    async def test(house: House) -> None:
+        house.engine.budget = KVBudget(4 * 256)
+        old, young = house.ask("o", 400), house.ask("y", 400)
+        house.model.gate.set()
+        assert await asyncio.gather(text(old), text(young)) == ["o" * 400, "y" * 400]
+        steps = "".join(house.model.steps)
+        assert steps.index("y") < 3  # it did not wait for what it might come to hold
+        alone = steps[: steps.rindex("o")]
+        assert "o" * 100 in alone
+        # What it had said by then, at 5 + 250 tokens, was read again: prompt and 250 tokens, less one step.
+        assert house.metrics.registry.get_sample_value("sightline_preempted_total") == 1
+        assert steps.count("o") == 400
+        assert steps.count("y") == 400 + steps[: steps.rindex("o")].count("y")
+
+    run(test)
+
+
+def test_who_was_sent_back_can_still_be_cancelled() -> None:
+    async def test(house: House) -> None:
+        house.engine.budget = KVBudget(4 * 256)
+        old, young = house.ask("o", 900), house.ask("y", 900)
+        house.model.gate.set()
+        await until(lambda: house.model.steps.count("o") > 400)
+        young.cancel()
+        assert len(house.scheduler.waiting) == 0
+        old.cancel()
+        assert await text(house.ask("n", 3)) == "nnn"
+        await until(lambda: not house.engine.slots)
+
+    run(test)
+
+
+def test_sent_back_means_to_the_head_of_the_line() -> None:
+    queue = FairQueue()
+    waiting = [type("S", (), {"client": client})() for client in "aabb"]
+    for one in waiting:
+        queue.put(one)
+    taken = [queue.take(), queue.take()]  # a's first, b's first
+    queue.put_back(taken[1])
+    queue.put_back(taken[0])
+    assert [queue.take() for _ in range(4)] == [taken[0], taken[1], waiting[1], waiting[3]]
 
 
 def test_an_empty_queue_forgets_its_clients() -> None:

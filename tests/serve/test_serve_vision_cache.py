@@ -11,15 +11,17 @@ import torch
 from PIL import Image
 from sightline_serve import loaders
 from sightline_serve.chat import read
-from sightline_serve.engine import Engine, Prompt
+from sightline_serve.engine import Engine
+from sightline_serve.reading import Prompt
 from sightline_serve.schema import parse_chat
 from sightline_serve.settings import Settings
-from sightline_serve.vision_cache import VisionCache, content_keys
+from sightline_serve.vision_cache import VisionCache, content_key
 
 from tests.serve.drawing import disc
 
 # 4 picture tokens of 64 numbers of 4 bytes: see tiny_llava.
 PICTURE_BYTES = 4 * 64 * 4
+CPU = torch.device("cpu")
 
 
 def prompt(engine: Engine, text: str, *pictures: Image.Image) -> Prompt:
@@ -82,27 +84,29 @@ def test_the_least_recently_used_goes_first_and_the_bytes_are_bounded(tiny: Path
 def test_a_picture_larger_than_the_cache_is_not_kept_and_drives_nobody_out() -> None:
     cache = VisionCache(100)
     for size, keys in ((20, [b"small"]), (1000, [b"large"])):
-        cache.features(torch.zeros(1, 3), keys, lambda _, size=size: [torch.ones(size // 4, 1)])  # type: ignore[misc]
+        cache.features([{}], keys, lambda _, size=size: [torch.ones(size // 4, 1)], CPU)  # type: ignore[misc]
     assert list(cache.kept) == [b"small"]
 
 
 def test_what_is_kept_holds_no_more_than_itself() -> None:
     cache = VisionCache(1000)
-    cache.features(torch.zeros(2, 3), [b"a", b"b"], lambda pixels: list(torch.ones(2, 5, 4)))
+    cache.features([{}, {}], [b"a", b"b"], lambda pictures: list(torch.ones(2, 5, 4)), CPU)
     assert [kept.untyped_storage().nbytes() for kept in cache.kept.values()] == [80, 80]
 
 
 def test_other_pixels_have_another_key() -> None:
     pixels = torch.zeros(3, 3, 4, 4)
     pixels[2, 0, 0, 0] = 1e-6
-    first, same, other = content_keys(pixels)
+    first, same, other = (content_key({"pixel_values": one}) for one in pixels)
     assert first == same != other
+    assert content_key({"other_name": pixels[0]}) != first
+    assert content_key({"pixel_values": pixels[0].flatten()}) != first
 
 
 def test_places_and_features_that_do_not_match_are_an_error(tiny: Path) -> None:
     """Else the pictures behind would move up into the wrong places."""
     watched = Watched(tiny, 0)
-    broken = watched.model._tower
-    watched.model._tower = lambda pixels: [features[:-1] for features in broken(pixels)]
+    broken = watched.model.family.tower
+    watched.model.family.tower = lambda pictures: [features[:-1] for features in broken(pictures)]
     with pytest.raises(RuntimeError, match="4 places in the prompt for 3 picture tokens"):
         watched.ask("x", disc())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sightline_serve.kv_cache import Pair, RowCache
+from sightline_serve.kv_cache import Layers, Pair, RowCache
 
 # These take any additive mask of four dimensions; flash attention takes none.
 MASKED_ATTENTION = ("sdpa", "eager")
@@ -29,36 +30,47 @@ def joinable(config: Any) -> bool:
     )
 
 
-def pairs(cache: Any) -> list[Pair] | None:
-    """Each layer's keys and values, or None if a layer keeps anything else."""
-    found: Any
-    if hasattr(cache, "layers"):  # transformers 5
-        found = [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
-    else:
-        found = list(zip(getattr(cache, "key_cache", []), getattr(cache, "value_cache", []), strict=True))
-    plain = all(isinstance(tensor, Tensor) and tensor.ndim == 4 for pair in found for tensor in pair)
-    return found if found and plain else None
-
-
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
     """A mask to add to the scores: 0 where `seen`, the least number elsewhere."""
     return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
 
 
-def shared_cache() -> Any:
-    """The class that hands a RowCache to a forward, made when transformers is imported anyway."""
+def caches() -> tuple[Any, Any]:
+    """The classes that hand a RowCache to a forward, and that watch one."""
     from transformers import DynamicCache
 
     class SharedCache(DynamicCache):
-        """Both versions want their own class; given mask and positions, they call only `update`."""
+        """Both versions want their own class; given mask and positions, they call only `update`.
 
-        def __init__(self, rows: RowCache) -> None:
+        Cross-attention layers look for what was kept for them in the version's own place.
+        """
+
+        def __init__(self, rows: RowCache, beside: Layers) -> None:
             super().__init__()
             self.rows = rows
+            if beside:
+                empty = next(iter(beside.values()))[0][:, :, :0]
+                kept = [beside.get(number, (empty, empty)) for number in range(max(beside) + 1)]
+                made: Any = [SimpleNamespace(keys=k, values=v, is_initialized=True) for k, v in kept]
+                self.layers = made
+                self.key_cache, self.value_cache = [k for k, _ in kept], [v for _, v in kept]
 
         def update(
             self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
         ) -> Pair:
             return self.rows.write(layer_idx, key_states, value_states)
 
-    return SharedCache
+    class WatchedCache(DynamicCache):
+        """Notes which layers keep keys and values, and of what shape."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.noted: Layers = {}
+
+        def update(
+            self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+        ) -> Pair:
+            self.noted[layer_idx] = key_states, value_states
+            return key_states, value_states
+
+    return SharedCache, WatchedCache

@@ -1,0 +1,123 @@
+"""Requests that come and go, as the scheduler lets them; every token is the likeliest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from sightline_serve import loaders
+from sightline_serve.chat import read
+from sightline_serve.engine import Engine, Slot
+from sightline_serve.reading import Prompt
+from sightline_serve.schema import parse_chat
+from sightline_serve.settings import Settings
+from torch import Tensor
+
+from tests.serve.drawing import disc
+
+COLOURS = ("red", "green", "blue", "black", "orange")
+TOKENS = 12
+
+
+def load(folder: Path) -> Engine:
+    return Engine(loaders.load(Settings(folder, "m", vision_cache_bytes=2**20)))
+
+
+def prompt(engine: Engine, text: str, pictures: list[Any]) -> Prompt:
+    parts = [{"type": "image_url", "image_url": "data:"}] * len(pictures) + [{"type": "text", "text": text}]
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
+    return engine.prepare(read(parse_chat(json.dumps(body).encode()).messages), pictures)
+
+
+def generated(engine: Engine, one: Prompt, tokens: int) -> list[int]:
+    """What transformers itself says to the prompt."""
+    model: Any = engine.model
+    answer = model.model.generate(
+        **one.inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0
+    )
+    said: list[int] = answer[0, one.length :].tolist()
+    return said
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request that comes at a step and stays for `tokens` tokens.
+
+    It is sent back to the queue when it has said `gives_way` of them, and comes again at the next step.
+    """
+
+    at: int
+    tokens: int
+    prompt: Prompt
+    gives_way: int = 0
+
+
+VISIT = st.tuples(
+    st.integers(0, 8),  # the step at which it comes
+    st.integers(1, TOKENS),  # how many tokens it stays for
+    st.integers(0, TOKENS),  # after how many it gives way
+    st.text("abcdefgh ", min_size=1, max_size=60),
+    st.lists(st.sampled_from(COLOURS), max_size=3),
+)
+
+
+def visits(engine: Engine, drawn: list[tuple[int, int, int, str, list[str]]]) -> list[Visit]:
+    return [
+        Visit(at, tokens, prompt(engine, text, [disc(colour) for colour in colours]), gives_way)
+        for at, tokens, gives_way, text, colours in drawn
+    ]
+
+
+@dataclass
+class Crowd:
+    """`at_once`: tokens of prompts that are read in a forward."""
+
+    engine: Engine
+    at_once: int = 512
+    slots: dict[int, Slot] = field(default_factory=dict)
+    said: dict[int, list[int]] = field(default_factory=dict)
+
+    def run(self, plan: list[Visit]) -> list[list[int]]:
+        """Returns the answers in order."""
+        coming = {number: visit.at for number, visit in enumerate(plan)}
+        step = 0
+        while coming or self.slots:
+            for number in [number for number, at in coming.items() if at <= step]:
+                said = self.said.setdefault(number, [])
+                self.slots[number] = self.engine.admit(plan[number].prompt, said)
+                del coming[number]
+            if unread := [slot for slot in self.slots.values() if slot.left]:
+                for slot, logits in self.engine.read(unread, self.at_once):
+                    self._take(slot, logits)
+            self._dismiss(plan, coming, step)
+            answering = {number: slot for number, slot in self.slots.items() if not slot.left}
+            if answering:
+                slots = list(answering.values())
+                rows = self.engine.decode(slots, [self.said[number][-1] for number in answering])
+                for slot, logits in zip(slots, rows, strict=True):
+                    self._take(slot, logits)
+            self._dismiss(plan, coming, step)
+            step += 1
+        return [self.said[number] for number in range(len(plan))]
+
+    def _take(self, slot: Slot, logits: Tensor) -> None:
+        number = next(number for number, own in self.slots.items() if own is slot)
+        self.said[number].append(int(logits.argmax()))
+
+    def _dismiss(self, plan: list[Visit], coming: dict[int, int], step: int) -> None:
+        for number, slot in list(self.slots.items()):
+            visit, said = plan[number], len(self.said[number])
+            if said >= visit.tokens or (said and said == visit.gives_way and not slot.tokens):
+                self.engine.release(slot)
+                del self.slots[number]
+                if said < visit.tokens:
+                    coming[number] = step + 1
+
+
+def agree(engine: Engine, plan: list[Visit], at_once: int = 512) -> bool:
+    """Whether each says what `generate` says to it alone."""
+    found = Crowd(engine, at_once).run(plan)
+    return found == [generated(engine, visit.prompt, visit.tokens) for visit in plan]
