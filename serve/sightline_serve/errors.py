@@ -84,6 +84,17 @@ def body_too_slow(seconds: float) -> ApiError:
     return ApiError(408, message, code="request_timeout")
 
 
+def bad_schema(where: str, why: str) -> ApiError:
+    return ApiError(400, f"Invalid schema in '{where}': {why}.", param=where, code="invalid_schema")
+
+
+def schema_too_complex() -> ApiError:
+    message = (
+        "The schema of this request is too complex to go on with; the answer was ended. Make it simpler."
+    )
+    return ApiError(400, message, code="schema_too_complex")
+
+
 def queue_full(waiting: int) -> ApiError:
     message = f"The server is busy: {waiting} requests are already here. Try again in a moment."
     return ApiError(429, message, type="rate_limit_error", code="queue_full", retry_after=2)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sightline_serve import errors
 from sightline_serve.detokenize import Detokenizer, StopStrings
 from sightline_serve.engine import Slot
 from sightline_serve.errors import ApiError
+from sightline_serve.grammars.guide import GrammarError
 from sightline_serve.logprobs import Ledger, TokenLogprob, logprob
 from sightline_serve.reading import Prompt
 from sightline_serve.sampling import Sampler, SamplingParams
@@ -67,6 +69,7 @@ class Sequence:
         self.eos = eos
         self.send = send
         self.sampler = Sampler(params, prompt.tokens if params.repetition_penalty != 1.0 else ())
+        self.guide = params.grammar.guide() if params.grammar else None
         self.ledger = Ledger()
         self.detokenizer = Detokenizer(text)
         self.stops = StopStrings(params.stop)
@@ -88,7 +91,11 @@ class Sequence:
 
     def take(self, logits: Tensor) -> None:
         """Chooses the next token from logits [vocab], sends the text it makes, finishes if it is the last."""
-        token = self.sampler(logits)
+        try:
+            token = self._next(logits)
+        except GrammarError:
+            self.fail(errors.schema_too_complex())
+            return
         self.tokens.append(token)
         if token in self.eos:
             self._finish("stop")
@@ -97,10 +104,17 @@ class Sequence:
         if self.params.logprobs is not None:
             self.ledger.bring(len(text), logprob(logits, token, self.params.logprobs))
         self._say(self.stops.push(text))
-        if self.stops.hit:
+        if self.stops.hit or (self.guide is not None and self.guide.done):
             self._finish("stop")
         elif self.generated >= self.params.max_tokens:
             self._finish("length")
+
+    def _next(self, logits: Tensor) -> int:
+        if self.guide is None:
+            return self.sampler(logits)
+        token = self.sampler(logits, self.guide.allowed(len(logits)))
+        self.guide.advance(token)
+        return token
 
     def fail(self, error: ApiError) -> None:
         self.done = True

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 import torch
 
-from sightline_serve import chat, cores, errors, loaders, memory, schema, warmup
+from sightline_serve import chat, cores, errors, grammars, loaders, memory, schema, warmup
 from sightline_serve.answers import Answers
 from sightline_serve.engine import Defaults, Engine, Model
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
+from sightline_serve.grammars import Grammars
 from sightline_serve.intake import Intake
 from sightline_serve.metrics import Metrics
 from sightline_serve.reading import Prompt
-from sightline_serve.sampling import SamplingParams
+from sightline_serve.sampling import Grammar, SamplingParams
 from sightline_serve.scheduler import Generation, Scheduler
 from sightline_serve.schema import ChatRequest, Sampling
+from sightline_serve.schema.formats import AsObject, AsSchema, ResponseFormat
 from sightline_serve.settings import Settings
 from sightline_serve.vocabulary import Vocabulary
 
@@ -34,6 +37,7 @@ class Service:
         self.intake = Intake(settings, self.metrics, fetcher)
         self.engine: Engine | None = None
         self.scheduler: Scheduler | None = None
+        self.grammars: Grammars | None = None
         self.state = "starting"
         self.draining = False
         self.created = int(time.time())
@@ -52,6 +56,7 @@ class Service:
         # Before any thread of ours runs the model: each takes this number over when it starts.
         torch.set_num_threads(self.settings.threads or cores.threads_for(model.parameters))
         self.engine = await asyncio.to_thread(self._engine, model)
+        self.grammars = Grammars(model.vocabulary)
         self.scheduler = Scheduler(
             self.engine,
             self.metrics,
@@ -96,16 +101,38 @@ class Service:
         if self.scheduler:
             self.scheduler.close()
         await self.intake.close()
+        if self.grammars:
+            await self.grammars.close()
 
     async def _chat(self, request: ChatRequest, client: str) -> Answers:
         engine = self.engine
         if engine is None:
             raise errors.not_ready(self.state)
         conversation = chat.read(request.messages)
+        grammar = await self.grammar(request.response_format)
         prompt = await self.intake.take(conversation, engine.prepare)
-        return self._submit(prompt, request, client)
+        return self._submit(prompt, request, client, grammar)
 
-    def _submit(self, prompt: Prompt, request: Sampling, client: str) -> Answers:
+    async def grammar(self, wanted: ResponseFormat | None, where: str = "response_format") -> Grammar | None:
+        """What holds an answer to the form that is wanted. Raises a 400 ApiError that names what is wrong."""
+        match wanted:
+            case AsObject():
+                return await self.compiled(grammars.any_object(), where)
+            case AsSchema():
+                return await self.compiled(grammars.from_schema(wanted.json_schema.schema_), where)
+        return None
+
+    async def compiled(self, grammar: str, where: str) -> Grammar:
+        if self.grammars is None:
+            raise errors.not_ready(self.state)
+        try:
+            return await self.grammars.compiled(grammar)
+        except grammars.Refused as refused:
+            raise errors.bad_schema(where, str(refused)) from None
+
+    def _submit(
+        self, prompt: Prompt, request: Sampling, client: str, grammar: Grammar | None = None
+    ) -> Answers:
         """Queues each of the request's choices, all or none. Raises ApiError."""
         engine, scheduler = self.engine, self.scheduler
         if engine is None or scheduler is None:
@@ -118,6 +145,7 @@ class Service:
             )
         check_bias(request, engine.model.vocabulary)
         params = sampling_params(request, engine.model.defaults, room=engine.context - prompt.length)
+        params = replace(params, grammar=grammar)
         queued: list[Generation] = []
         answers = Answers(queued)
         try:

@@ -7,10 +7,12 @@ from typing import Any
 
 
 class Vocabulary:
-    """`tokenizer` is the model's, of Hugging Face transformers."""
+    """`tokenizer` is the model's, of Hugging Face transformers; `eos`: the tokens that end its answers."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, eos: frozenset[int] = frozenset()) -> None:
         self.tokenizer = tokenizer
+        own = getattr(tokenizer, "eos_token_id", None)
+        self.eos = sorted(eos | ({own} if own is not None else set()))
 
     def __len__(self) -> int:
         return len(self.tokenizer)
@@ -29,7 +31,7 @@ class Vocabulary:
         if self.serialised is None:
             return None
         try:
-            return LLTokenizer(self.serialised, eos_token=self.tokenizer.eos_token_id)
+            return LLTokenizer(self.serialised, eos_token=self.eos or None)
         except Exception:  # of a kind of tokenizer that it does not know
             return None
 

@@ -86,7 +86,6 @@ def test_harmless_fields_are_ignored(fields: dict[str, Any]) -> None:
         ("continue_final_message", True),
         ("verbosity", "low"),
         ("web_search_options", {}),
-        ("response_format", {"type": "json_object"}),
         ("tools", [{"type": "function"}]),
         ("tool_choice", "required"),
         ("functions", [{}]),

@@ -51,7 +51,6 @@ class VisionTextModel:
 
         self.model, self.processor, self.family, self.device = model, processor, family, device
         self.tokenizer = processor.tokenizer
-        self.vocabulary = Vocabulary(self.tokenizer)
         self.new_cache = DynamicCache
         self.shared_cache, self.watched_cache = attention.caches()
         self.joinable = attention.joinable(model.config)
@@ -63,6 +62,7 @@ class VisionTextModel:
         self.context = int(model.config.get_text_config().max_position_embeddings)
         wanted = config_files.read_json(folder / "generation_config.json")
         self.eos = config_files.eos(wanted, model, self.tokenizer)
+        self.vocabulary = Vocabulary(self.tokenizer, self.eos)
         self.defaults = config_files.defaults(wanted)
         self.longest_token = max(map(len, self.tokenizer.get_vocab()))
         self.parameters = sum(p.numel() for p in model.parameters())

@@ -142,9 +142,11 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for before, step in zip(("", *loc), loc, strict=False):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not (isinstance(before, int) and step in TAGS):
+        elif not ((isinstance(before, int) and step in TAGS) or (before, step) in TAGGED):
             path += f".{step}" if path else step
     return path
 
 
-TAGS = ("text", "image_url")  # kinds of parts, which pydantic puts into the path after the part's number
+# Kinds of parts and of formats, which pydantic puts into the path where it has chosen one.
+TAGS = ("text", "image_url")
+TAGGED = {("response_format", kind) for kind in ("text", "json_object", "json_schema")}

@@ -9,13 +9,13 @@ from pydantic import Field
 from sightline_serve import errors
 from sightline_serve.schema import fields
 from sightline_serve.schema.base import Sampling, StreamOptions, parse
+from sightline_serve.schema.formats import ResponseFormat
 from sightline_serve.schema.parts import Message
 
 
 class ChatRequest(Sampling):
     harmless: ClassVar[frozenset[str]] = fields.HARMLESS | fields.REASONING | {"parallel_tool_calls"}
     unsupported: ClassVar[fields.Refusals] = {
-        "response_format": ([{"type": "text"}], "only plain text is served: ask for JSON in the prompt"),
         "tools": ([[]], "tool calls are not served"),
         "tool_choice": (["none", "auto"], "tool calls are not served"),
         "functions": ([[]], "tool calls are not served"),
@@ -34,6 +34,7 @@ class ChatRequest(Sampling):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
+    response_format: ResponseFormat | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 

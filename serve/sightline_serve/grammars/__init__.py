@@ -1,0 +1,9 @@
+"""Answers held to a form: JSON, a JSON schema, a tool call. By llguidance, a mask over the tokens a step."""
+
+from __future__ import annotations
+
+from sightline_serve.grammars.compiling import Grammars, Refused
+from sightline_serve.grammars.guide import Compiled, GrammarError
+from sightline_serve.grammars.text import any_object, from_lark, from_schema
+
+__all__ = ["Compiled", "GrammarError", "Grammars", "Refused", "any_object", "from_lark", "from_schema"]
