@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from PIL import Image
 
-from sightline_serve import errors, pictures
+from sightline_serve import errors, memory, pictures
 from sightline_serve.chat import Conversation, PictureRef
 from sightline_serve.fetch import Fetcher
 from sightline_serve.metrics import Metrics
@@ -17,6 +18,8 @@ from sightline_serve.pictures import PictureError, Purse
 from sightline_serve.settings import Settings
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Intake:
@@ -26,13 +29,17 @@ class Intake:
         self.fetcher = fetcher or Fetcher(settings)
         # As many decoded pictures are in memory as requests are in these workers; the others wait as bytes.
         self.workers = ThreadPoolExecutor(settings.intake_workers, thread_name_prefix="intake")
+        # Large pictures go one request after another: they hold up each other and nobody else, and what they
+        # cost together is what one costs.
+        self.large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
     async def take(
         self, conversation: Conversation, then: Callable[[Conversation, list[Image.Image]], T]
     ) -> T:
         """Gets every picture and hands them, in order, to `then` in a worker thread.
 
-        Raises a 400 ApiError that names the first picture that cannot be had and says why.
+        Raises a 400 ApiError that names the first picture that cannot be had and says why, and a 503 one if
+        memory runs out.
         """
         refs = conversation.pictures
         if len(refs) > self.budget.pictures:
@@ -42,12 +49,14 @@ class Intake:
                 "too_many_images",
             )
         fetched = await self._fetch_all(refs)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.workers, self._decode_all, conversation, fetched, then)
+        run = asyncio.get_running_loop().run_in_executor
+        files, large = await run(self.workers, self._files, refs, fetched)
+        return await run(self.large if large else self.workers, self._decode_all, conversation, files, then)
 
     async def close(self) -> None:
         await self.fetcher.close()
-        self.workers.shutdown(wait=False, cancel_futures=True)
+        for workers in (self.workers, self.large):
+            workers.shutdown(wait=False, cancel_futures=True)
 
     async def _fetch_all(self, refs: list[PictureRef]) -> list[bytes | None]:
         try:
@@ -65,23 +74,40 @@ class Intake:
         except PictureError as error:
             raise self._refused(ref, error) from None
 
+    def _files(self, refs: list[PictureRef], fetched: list[bytes | None]) -> tuple[list[bytes], bool]:
+        """All pictures' bytes, and whether one of them is large."""
+        files = []
+        for ref, raw in zip(refs, fetched, strict=True):
+            try:
+                files.append(pictures.from_data_url(ref.url) if raw is None else raw)
+            except PictureError as error:
+                raise self._refused(ref, error) from None
+        return files, any(map(pictures.is_large, files))
+
     def _decode_all(
         self,
         conversation: Conversation,
-        fetched: list[bytes | None],
+        files: list[bytes],
         then: Callable[[Conversation, list[Image.Image]], T],
     ) -> T:
+        try:
+            return then(conversation, self._decoded(conversation.pictures, files))
+        except Exception as error:
+            if memory.exhausted(error):
+                log.error("no memory left to take in %d picture(s)", len(files))
+                raise errors.out_of_memory() from None
+            raise
+
+    def _decoded(self, refs: list[PictureRef], files: list[bytes]) -> list[Image.Image]:
         purse = Purse(self.budget)
         decoded = []
-        for ref, raw in zip(conversation.pictures, fetched, strict=True):
+        for ref, raw in zip(refs, files, strict=True):
             try:
-                decoded.append(
-                    pictures.decode(pictures.from_data_url(ref.url) if raw is None else raw, purse)
-                )
+                decoded.append(pictures.decode(raw, purse))
             except PictureError as error:
                 raise self._refused(ref, error) from None
             self.metrics.pictures.labels("taken").inc()
-        return then(conversation, decoded)
+        return decoded
 
     def _refused(self, ref: PictureRef, error: PictureError) -> errors.ApiError:
         self.metrics.pictures.labels("refused").inc()

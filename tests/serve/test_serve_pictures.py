@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sightline_serve import pictures
 from sightline_serve.pictures import PictureError, Purse, decode, from_data_url
 from sightline_serve.settings import Budget
 
@@ -159,6 +160,7 @@ def test_a_data_url_gives_its_bytes_back_with_and_without_padding_and_line_break
         ("data:image/png;base64,!!!!", "broken"),
         ("data:image/png;base64,AAAAA", "broken"),
         ("data:image/png;base64,AB=CD", "broken"),
+        ("data:image/png;base64,_-_-", "broken"),
         ("data:image/png,%89PNG", "not base64"),
         ("data:text/html;base64,AAAA", "no picture"),
     ],
@@ -168,11 +170,22 @@ def test_a_bad_data_url_says_what_is_wrong(url: str, says: str) -> None:
         from_data_url(url)
 
 
-@given(st.binary(max_size=300))
-def test_a_data_url_round_trips(raw: bytes) -> None:
-    url = "data:image/png;base64," + base64.b64encode(raw).decode()
-    if raw:
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 40), st.sampled_from(["", " ", "\n"]))
+def test_a_data_url_round_trips_in_pieces_of_any_size(raw: bytes, piece: int, space: str) -> None:
+    url = "data:image/png;base64," + space.join(base64.b64encode(raw).decode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "PIECE", piece)
         assert from_data_url(url) == raw
+
+
+@pytest.mark.parametrize("data", ["AAA=AAAA", "AA==AA==", "A", "AAA= A"])
+@pytest.mark.parametrize("piece", [1, 4, 5, 2**20])
+def test_base64_with_padding_in_the_wrong_place_is_refused(
+    monkeypatch: pytest.MonkeyPatch, data: str, piece: int
+) -> None:
+    monkeypatch.setattr(pictures, "PIECE", piece)
+    with pytest.raises(PictureError, match="base64 is broken"):
+        from_data_url(f"data:image/png;base64,{data}")
 
 
 SAMPLES = [encoded(disc(side=24), form) for form in ("PNG", "JPEG", "WEBP", "GIF", "BMP")]
