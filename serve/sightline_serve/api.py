@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from sightline_serve import __version__, errors, schema
+from sightline_serve import __version__, errors, page, schema
 from sightline_serve.answers import Answers
 from sightline_serve.auth import KeyRing
 from sightline_serve.errors import ApiError
@@ -25,6 +25,11 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
         "content": {"application/json": {"schema": schema.ChatRequest.model_json_schema()}},
         "required": True,
     }
+
+    @app.get("/", include_in_schema=False)
+    async def try_it() -> Response:
+        """The page to try the model in a browser."""
+        return page.response()
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -67,9 +72,7 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
         asked = schema.parse_chat(await request.body())
         engine = service.running(asked.model)
         answers = await while_listening(request, service.chat(asked, request.state.lane))
-        model = engine.model
-        style = model.template.tool_style if asked.offered else None
-        reply = ChatReply(asked.model, model.vocabulary, asked.choices, bool(asked.logprobs), style)
+        reply = ChatReply(asked.model, engine.model.vocabulary, asked.choices, bool(asked.logprobs))
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         headers = {"X-Sightline-Ignored": ", ".join(asked.ignored)} if asked.ignored else {}
         return await say(request, answers, reply, usage if asked.stream else None, headers)

@@ -21,7 +21,7 @@ from sightline_serve.settings import Settings
 
 log = logging.getLogger(__name__)
 
-OPEN = {"/health", "/ready"}
+OPEN = {"/", "/health", "/ready"}  # the page asks for the key itself
 KNOWN = {*OPEN, "/metrics", "/openapi.json", "/v1/models", "/v1/chat/completions"}
 
 

@@ -14,11 +14,13 @@ from typing import Any
 import httpx
 from openai import OpenAI
 
+# Some suites run in another environment than the server's.
+PYTHON = os.environ.get("SIGHTLINE_ENGINE_PYTHON", sys.executable)
 SERVE = Path(__file__).resolve().parents[2] / "serve"
 
 
 def command(model: Path, *flags: str) -> list[str]:
-    return [sys.executable, "-m", "sightline_serve", "--model", str(model), *flags]
+    return [PYTHON, "-m", "sightline_serve", "--model", str(model), *flags]
 
 
 def environment() -> dict[str, str]:

@@ -98,7 +98,7 @@ def test_a_stop_string_ends_the_answer(keyed: ServerProcess) -> None:
 def test_the_open_and_the_locked_doors(keyed: ServerProcess) -> None:
     assert keyed.get("/health").json() == {"status": "ok"}
     assert keyed.get("/ready").json() == {"status": "ready"}
-    for path in ("/v1/models", "/metrics", "/openapi.json", "/", "/docs", "/v1/models/test-model"):
+    for path in ("/v1/models", "/metrics", "/openapi.json", "/docs", "/v1/models/test-model"):
         error(keyed.get(path), 401)
     for headers in (
         {},

@@ -30,15 +30,7 @@ def byte_tokenizer():  # type: ignore[no-untyped-def]
     return tokenizer
 
 
-def build(
-    folder: Path,
-    *,
-    context: int = CONTEXT,
-    seed: int = 0,
-    width: int = 64,
-    layers: int = 2,
-    template: str = TEMPLATE,
-) -> Path:
+def build(folder: Path, *, context: int = CONTEXT, seed: int = 0, width: int = 64, layers: int = 2) -> Path:
     """Writes the model into `folder` (about 1 MB unless wide) and returns it. Picture 28 px, 4 tokens."""
     import torch
     from transformers import (
@@ -78,7 +70,7 @@ def build(
         patch_size=14,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=template,
+        chat_template=TEMPLATE,
     ).save_pretrained(folder)
     # No end token: answers run to their length, so that a test has the time to act on them.
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [], "do_sample": False}))
