@@ -8,6 +8,7 @@ after another.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -82,6 +83,12 @@ class Model(Protocol):
     def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
         """What the text model reads of each prompt and `more` tokens behind it; all pictures in one go."""
 
+    def beside(self) -> Layers | None:
+        """The same of one place in layers that look at pictures only; None where there are none."""
+
+    def places(self, pictures: int) -> int:
+        """How many such places so many pictures take."""
+
     def settle(self, rows: RowCache, row: Row, text: Text) -> None:
         """Makes an empty row ready to take the text in."""
 
@@ -118,12 +125,13 @@ class Engine:
         self.context = min(model.context, max_model_len or model.context)
         self.slots: list[Slot] = []
         with torch.inference_mode():
-            example = model.layers()
+            example, beside = model.layers(), model.beside()
+        self.place = joining.place_bytes(beside) / joining.place_bytes(example) if beside and example else 0.0
         self.budget = joining.budget(example, kv_bytes)
         if self.budget:
             self.context = min(self.context, self.budget.longest())
         self.max_rows = max_rows
-        rows = RowCache(example, self._spare) if example else None
+        rows = RowCache(example, self._spare, beside) if example else None
         self.rows = rows if rows and joining.agrees(model, rows) else None
 
     @property
@@ -144,14 +152,31 @@ class Engine:
         if lost or len(keys) != len(pictures):
             log.error("the processor took %d picture(s) and left no place for them", len(pictures))
             raise errors.engine_failed()
-        return Prompt(inputs, length, len(pictures), keys)
+        prompt = Prompt(inputs, length, len(pictures), keys)
+        if (room := self.room(prompt)) < 1:
+            raise errors.context_length_exceeded(str(length), max(0, length + room))
+        return prompt
 
-    def has_room(self, newcomer: int | None = None) -> bool:
-        """Whether all who take part can go on by a token, beside a `newcomer` of so many tokens."""
+    def room(self, prompt: Prompt) -> int:
+        """How many tokens an answer to it may have."""
+        longest = self.budget.longest(self._beside(prompt)) if self.budget else self.context
+        return min(self.context, longest) - prompt.length
+
+    def _beside(self, *prompts: Prompt) -> int:
+        """What the pictures of the one with most take beside its tokens, in tokens."""
+        pictures = max((prompt.pictures for prompt in prompts), default=0)
+        return math.ceil(self.place * self.model.places(pictures)) if self.place else 0
+
+    def has_room(self, newcomer: Prompt | None = None, said: int = 0) -> bool:
+        """Whether all who take part can go on by a token, beside a `newcomer` that has said so many."""
+        if self.budget is None:
+            return True
         lengths = [slot.length + 1 for slot in self.slots]
-        if newcomer is not None:
-            lengths.append(newcomer + 1)
-        return self.budget is None or self.budget.fits(lengths)
+        prompts = [slot.prompt for slot in self.slots]
+        if newcomer:
+            lengths.append(newcomer.length + said + 1)
+            prompts.append(newcomer)
+        return self.budget.fits(lengths, self._beside(*prompts))
 
     @torch.inference_mode()
     def admit(self, prompt: Prompt, tokens: Sequence[int] = ()) -> Slot:
@@ -246,7 +271,9 @@ class Engine:
         return logits
 
     def _spare(self, rows: int, tokens: int) -> bool:
-        return rows <= self.max_rows and (self.budget is None or self.budget.fits([tokens] * rows))
+        if rows > self.max_rows or self.budget is None:
+            return rows <= self.max_rows
+        return self.budget.fits([tokens] * rows, self._beside(*(slot.prompt for slot in self.slots)))
 
 
 def sound(logits: Tensor) -> Tensor:

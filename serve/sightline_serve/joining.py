@@ -25,13 +25,16 @@ STEPS = 3
 TOLERANCE = 0.1
 
 
+def place_bytes(layers: Layers) -> int:
+    """What a token, or a place beside the tokens, takes in all layers."""
+    return sum(tensor[0, :, 0].numel() * tensor.element_size() for pair in layers.values() for tensor in pair)
+
+
 def budget(example: Layers | None, kv_bytes: int | None) -> KVBudget | None:
     """How many tokens `kv_bytes` hold. Raises StartError if not even a short request could run."""
     if not example or kv_bytes is None:
         return None
-    each = sum(
-        tensor[0, :, 0].numel() * tensor.element_size() for pair in example.values() for tensor in pair
-    )
+    each = place_bytes(example)
     found = KVBudget(kv_bytes // each, len(example))
     if not found.longest():
         raise StartError(

@@ -112,6 +112,12 @@ class RowCache:
                 to[row.index, :, :tokens] = come[0, :, :tokens]
         row.length = tokens
 
+    def views(self, rows: list[Row]) -> Layers:
+        """What rows that lie side by side hold, as far as the longest of them; {} if they hold nothing."""
+        longest = max((row.length for row in rows), default=0)
+        held = slice(rows[0].index, rows[-1].index + 1), slice(None), slice(0, longest)
+        return {n: (key[held], value[held]) for n, (key, value) in self.layers.items()} if longest else {}
+
     def copied(self, row: Row) -> Layers:
         """What the row holds, in tensors of their own, [1, heads, tokens, head size]."""
         held = slice(row.index, row.index + 1), slice(None), slice(0, row.length)

@@ -21,18 +21,21 @@ class KVBudget:
     tokens: int
     layers: int = 1
 
-    def cost(self, rows: int, longest: int) -> int:
-        """Rows are as long as the longest, in whole blocks; while they grow, one layer is there twice."""
-        padded = rows * blocks(longest)
+    def cost(self, rows: int, longest: int, beside: int = 0) -> int:
+        """Rows are as long as the longest, in whole blocks; while they grow, one layer is there twice.
+
+        `beside`: what the row with most beside its tokens holds, in tokens.
+        """
+        padded = rows * (blocks(longest) + beside)
         return padded + -(-padded // self.layers)
 
-    def fits(self, lengths: list[int]) -> bool:
+    def fits(self, lengths: list[int], beside: int = 0) -> bool:
         """Whether requests that hold so many tokens can run at once."""
-        return self.cost(len(lengths), max(lengths, default=0)) <= self.tokens
+        return self.cost(len(lengths), max(lengths, default=0), beside) <= self.tokens
 
-    def longest(self) -> int:
+    def longest(self, beside: int = 0) -> int:
         """The longest request that fits when it runs alone; whole blocks."""
-        return self.tokens * self.layers // (self.layers + 1) // BLOCK * BLOCK
+        return max(0, (self.tokens * self.layers // (self.layers + 1) - beside) // BLOCK * BLOCK)
 
 
 def kv_bytes(settings: Settings) -> int:

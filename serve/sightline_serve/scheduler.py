@@ -176,7 +176,8 @@ class Scheduler:
                 if len(self.running) >= self.max_running or not len(self.waiting):
                     return
                 # Who does not fit holds up those behind: else the large would wait for ever.
-                if not self.engine.has_room(self.waiting.next().length):
+                following = self.waiting.next()
+                if not self.engine.has_room(following.prompt, len(following.tokens)):
                     return
                 sequence = self.waiting.take()
             self.running.append(sequence)

@@ -84,11 +84,6 @@ class Sequence:
     def generated(self) -> int:
         return len(self.tokens)
 
-    @property
-    def length(self) -> int:
-        """Tokens to be read before the next one can be chosen: the prompt and the answer so far."""
-        return self.prompt.length + len(self.tokens)
-
     def take(self, logits: Tensor) -> None:
         """Chooses the next token from logits [vocab], sends the text it makes, finishes if it is the last."""
         try:

@@ -144,7 +144,7 @@ class Service:
                 "invalid_value",
             )
         check_bias(request, engine.model.vocabulary)
-        params = sampling_params(request, engine.model.defaults, room=engine.context - prompt.length)
+        params = sampling_params(request, engine.model.defaults, room=engine.room(prompt))
         params = replace(params, grammar=grammar)
         queued: list[Generation] = []
         answers = Answers(queued)

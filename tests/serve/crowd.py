@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,13 @@ def prompt(engine: Engine, text: str, pictures: list[Any]) -> Prompt:
 def generated(engine: Engine, one: Prompt, tokens: int) -> list[int]:
     """What transformers itself says to the prompt."""
     model: Any = engine.model
+    accepted = inspect.signature(model.model.forward).parameters
+    inputs = {name: value for name, value in one.inputs.items() if name in accepted}
+    if "mm_token_type_ids" in accepted:
+        # Without it, transformers 5 counts positions as if a picture were text.
+        inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.placeholder_id).int()
     answer = model.model.generate(
-        **one.inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0
+        **inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0
     )
     said: list[int] = answer[0, one.length :].tolist()
     return said

@@ -266,7 +266,7 @@ def test_memory_stays_within_the_budget_whatever_comes(tiny: Path, monkeypatch: 
     monkeypatch.setattr(RowCache, "_grown", grown)
     for letters in (700, 20, 20, 20, 300, 300, 10, 600):
         one = prompt(engine, "a" * letters, [])
-        while not engine.has_room(one.length):
+        while not engine.has_room(one):
             engine.release(engine.slots[0])
         engine.prefill(one)
         for _ in range(60):

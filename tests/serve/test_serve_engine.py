@@ -149,7 +149,7 @@ def broken(tiny: Path, to: Path, name: str, content: str | None) -> Settings:
         ("model.safetensors", "not weights", "cannot load the model"),
         ("tokenizer.json", None, "cannot load the model"),
         ("config.json", "{", "cannot be read"),
-        ("config.json", '{"model_type": "bert"}', "serves llava; this is 'bert'"),
+        ("config.json", '{"model_type": "bert"}', "serves llava, mllama, .*; this is 'bert'"),
         ("generation_config.json", "[", "cannot be read"),
     ],
 )

@@ -50,6 +50,9 @@ class Counting:
     def layers(self) -> None:
         return None
 
+    def beside(self) -> None:
+        return None
+
     def forget(self) -> None:
         self.steps.append("forget")
 

@@ -35,8 +35,14 @@ class Family(Protocol):
     def cross(self, inputs: Inputs, features: list[Tensor]) -> Cross | None:
         """What layers that only look at pictures need of them; None where there are none."""
 
-    def cross_layers(self, cross: Cross) -> Layers:
-        """Keys and values of those layers, [1, heads, places, head size]."""
+    def cross_layers(self, cross: Cross | None = None) -> Layers:
+        """Keys and values of those layers, [1, heads, places, head size]; of one place if left out."""
+
+    def places(self, pictures: int) -> int:
+        """What so many pictures take of them."""
+
+    def alone(self, cross: Cross | None, sees: Tensor | None) -> dict[str, Tensor]:
+        """What the whole model's forward needs for them: of a prompt, or of a token behind it."""
 
 
 class Merging:
@@ -51,7 +57,13 @@ class Merging:
     def cross(self, inputs: Inputs, features: list[Tensor]) -> Cross | None:
         return None
 
-    def cross_layers(self, cross: Cross) -> Layers:
+    def cross_layers(self, cross: Cross | None = None) -> Layers:
+        return {}
+
+    def places(self, pictures: int) -> int:
+        return 0
+
+    def alone(self, cross: Cross | None, sees: Tensor | None) -> dict[str, Tensor]:
         return {}
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from sightline_serve.errors import StartError
 from sightline_serve.loaders.config_files import read_json
-from sightline_serve.loaders.families import Llava
+from sightline_serve.loaders.families import Family, Llava
+from sightline_serve.loaders.mllama import Mllama
+from sightline_serve.loaders.qwen_vl import Processor, QwenVL
 from sightline_serve.loaders.vision_text import VisionTextModel
 from sightline_serve.settings import Settings
 
-FAMILIES = {"llava": Llava}
+FAMILIES: dict[str, Callable[[Any], Family]] = {
+    "llava": Llava,
+    "mllama": Mllama,
+    "qwen2_vl": QwenVL,
+    "qwen2_5_vl": QwenVL,
+}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -32,7 +41,7 @@ def load(settings: Settings) -> VisionTextModel:
     device = _device(settings.device)
     dtype_name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
-        processor = transformers.AutoProcessor.from_pretrained(settings.model, local_files_only=True)
+        processor = _processor(transformers, settings.model, family)
         model = transformers.AutoModelForImageTextToText.from_pretrained(
             settings.model, local_files_only=True, **{dtype_name: _dtype(settings, device)}
         )
@@ -48,6 +57,17 @@ def load(settings: Settings) -> VisionTextModel:
     except Exception as error:  # anything may be wrong with a folder of files
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartError(f"cannot load the model in {settings.model}: {why}") from error
+
+
+def _processor(transformers: Any, folder: Path, family: str) -> Any:
+    if FAMILIES[family] is not QwenVL:
+        return transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    template = read_json(folder / "chat_template.json").get("chat_template")
+    tokenizer.chat_template = template or tokenizer.chat_template
+    return Processor(
+        tokenizer, transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    )
 
 
 def _device(wanted: str) -> torch.device:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sightline_serve.chat import Template, Turn
 from sightline_serve.kv_cache import Layers, Row, RowCache, Window
-from sightline_serve.loaders import attention, config_files
+from sightline_serve.loaders import attention, config_files, mllama
 from sightline_serve.loaders.families import Family, Inputs
-from sightline_serve.reading import Chunk, Prompt, Text
+from sightline_serve.reading import Chunk, Cross, Prompt, Text
 from sightline_serve.vision_cache import Picture, VisionCache, content_key
 from sightline_serve.vocabulary import Vocabulary
 
@@ -53,6 +53,8 @@ class VisionTextModel:
         self.tokenizer = processor.tokenizer
         self.new_cache = DynamicCache
         self.shared_cache, self.watched_cache = attention.caches()
+        # transformers 4 asks this, and not the cache, whether the pictures are in it.
+        self.first_place = not hasattr(DynamicCache(), "layers")
         self.joinable = attention.joinable(model.config)
         self.vision = VisionCache(vision_bytes)
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
@@ -115,7 +117,10 @@ class VisionTextModel:
                 )
             embedded = embedded.masked_scatter(places, merged)
         positions = torch.cat([positions, behind.expand(len(positions), -1)], dim=1).to(self.device)
-        return Text(embedded, positions, offset, self.family.cross(inputs, features))
+        cross = self.family.cross(inputs, features)
+        if cross and more:  # what is said sees what the end of the prompt sees
+            cross = Cross(cross.states, torch.cat([cross.sees, cross.sees[-1:].expand(len(more), -1, -1)]))
+        return Text(embedded, positions, offset, cross)
 
     def layers(self) -> Layers | None:
         """The shapes of what a token leaves in the cache, from a text of one token."""
@@ -131,36 +136,63 @@ class VisionTextModel:
         noted: Layers = watched.noted
         return noted or None
 
+    def beside(self) -> Layers | None:
+        return self.family.cross_layers() or None
+
+    def places(self, pictures: int) -> int:
+        return self.family.places(pictures)
+
     def settle(self, rows: RowCache, row: Row, text: Text) -> None:
         row.offset = text.offset
+        if text.cross and rows.beside and row.beside:
+            row.sees = text.cross.sees[-1]
+            rows.beside.fill(row.beside, self.family.cross_layers(text.cross), len(text.cross.states))
 
     def read_rows(self, rows: RowCache, chunks: Sequence[Chunk]) -> Tensor:
         window = rows.begin({chunk.row: chunk.stop - chunk.start for chunk in chunks})
         size = len(window.rows), window.width
         embedded = chunks[0].text.embeddings.new_zeros(*size, chunks[0].text.embeddings.shape[1])
         positions = torch.zeros(self.family.axes, *size, dtype=torch.long, device=self.device)
+        sees = {}
         for chunk in chunks:
             i, n = window.rows.index(chunk.row), chunk.stop - chunk.start
             embedded[i, :n] = chunk.text.embeddings[chunk.start : chunk.stop]
             positions[:, i, :n] = chunk.text.positions[:, chunk.start : chunk.stop]
-        logits = self._forward(rows, window, embedded, positions)
+            if chunk.text.cross:
+                sees[chunk.row] = chunk.text.cross.sees[chunk.start : chunk.stop]
+        logits = self._forward(rows, window, embedded, positions, sees)
         return logits[[window.rows.index(chunk.row) for chunk in chunks]]
 
     def step_rows(self, rows: RowCache, tokens: dict[Row, int]) -> Tensor:
         window = rows.begin(dict.fromkeys(tokens, 1))
         ids = torch.tensor([[tokens.get(row, 0)] for row in window.rows], device=self.device)
         positions = torch.tensor([[row.length + row.offset] for row in window.rows], device=self.device)
-        logits = self._forward(rows, window, self._embed(ids), positions.expand(self.family.axes, -1, -1))
+        sees = {row: row.sees[None] for row in tokens if row.sees is not None}
+        logits = self._forward(
+            rows, window, self._embed(ids), positions.expand(self.family.axes, -1, -1), sees
+        )
         return logits[[window.rows.index(row) for row in tokens]]
 
-    def _forward(self, rows: RowCache, window: Window, embedded: Tensor, positions: Tensor) -> Tensor:
+    def _forward(
+        self,
+        rows: RowCache,
+        window: Window,
+        embedded: Tensor,
+        positions: Tensor,
+        sees: dict[Row, Tensor],
+    ) -> Tensor:
         """Logits [rows of the window, vocab] behind the last token of each."""
+        looks = mllama.looks(window.rows, window.width, sees, embedded.dtype)
+        beside = rows.beside.views([row.beside for row in window.rows if row.beside]) if rows.beside else {}
+        if beside and self.first_place:
+            looks["cache_position"] = torch.arange(1, window.width + 1, device=self.device)
         hidden = self.decoder(
             inputs_embeds=embedded,
             attention_mask=attention.additive(rows.seen(window), embedded.dtype),
             position_ids=positions if len(positions) > 1 else positions[0],
-            past_key_values=self.shared_cache(rows, {}),
+            past_key_values=self.shared_cache(rows, beside),
             use_cache=True,
+            **looks,
         )[0]
         rows.end(window)
         last = torch.tensor([max(0, count - 1) for count in window.counts], device=self.device)
@@ -169,14 +201,22 @@ class VisionTextModel:
 
     def start(self, prompt: Prompt) -> tuple[Any, Tensor]:
         text = self.texts([prompt], [[]])[0]
-        return self._alone(Alone(self.new_cache(), text.offset, None), text.embeddings, text.positions)
+        alone = Alone(self.new_cache(), text.offset, text.cross.sees[-1] if text.cross else None)
+        looks = self.family.alone(text.cross, None)
+        return self._alone(alone, text.embeddings, text.positions, looks)
 
     def step(self, alone: Any, token: int, position: int) -> tuple[Any, Tensor]:
         place = torch.full((self.family.axes, 1), position + alone.offset, device=self.device)
-        return self._alone(alone, self._embed(torch.tensor([token], device=self.device)), place, position)
+        embedded = self._embed(torch.tensor([token], device=self.device))
+        return self._alone(alone, embedded, place, self.family.alone(None, alone.sees), position)
 
     def _alone(
-        self, alone: Alone, embedded: Tensor, positions: Tensor, before: int = 0
+        self,
+        alone: Alone,
+        embedded: Tensor,
+        positions: Tensor,
+        looks: dict[str, Tensor],
+        before: int = 0,
     ) -> tuple[Alone, Tensor]:
         """Given bare ids, transformers 4.46 would look for pictures to merge in."""
         hidden = embedded[None]
@@ -187,6 +227,7 @@ class VisionTextModel:
             past_key_values=alone.cache,
             use_cache=True,
             **self.last_only,
+            **looks,
         )
         alone.cache = out.past_key_values
         return alone, out.logits[0, -1]
