@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.catalogue import files_fingerprint
 from sightline.hostside import Contents, describe
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -44,7 +45,10 @@ class LockFile:
 
 @dataclass(frozen=True)
 class Layout:
-    """Absolute paths on the host and the names of what lies there."""
+    """Absolute paths on the host and the names of what lies there.
+
+    `model_source`: the folder of this checkout that holds the model's files; "" for one of a hub.
+    """
 
     root: str
     release_id: str
@@ -94,12 +98,10 @@ def lay_out(
     locks = read_locks(release, indexes or Indexes())
     lock_digests = [lock.sha256 for lock in locks]
     environment_digest = digest([lock_digests, dict(base)] if base else lock_digests)
-    source = CHECKOUT / str(model["source"].get("path") or "")
-    model_fingerprint = (
-        describe(Contents(source))["fingerprint"] if model["source"].get("path") else digest(model["name"])
-    )
+    model_fingerprint = files_fingerprint(dict(model))
+    source = model["source"].get("path")
     kit = [describe(Contents(CHECKOUT / folder))["fingerprint"] for folder in KIT_FOLDERS]
-    release_id = digest([environment_digest, model_fingerprint, kit, start])[:SHORT]
+    release_id = digest([environment_digest, model["name"], model_fingerprint, kit, start])[:SHORT]
     return Layout(
         root=root,
         release_id=release_id,
@@ -108,7 +110,7 @@ def lay_out(
         locks=locks,
         model=f"{root}/models/{model['name']}-{model_fingerprint[:SHORT]}",
         model_fingerprint=model_fingerprint,
-        model_source=str(source),
+        model_source=str(CHECKOUT / source) if source else "",
     )
 
 

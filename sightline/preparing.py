@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sightline.layout import Indexes, Layout, holds, lay_out, libraries, read_locks
@@ -35,13 +36,14 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
-    `device`, `host_side` (what is wished of driver and CUDA) and `workload` (context, slots, pictures).
+    `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures) and
+    `fetch` (`only` the model, from which `sources`, and which models are to be `absent`).
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
         OSError, ValueError, FolderProblem: a file of this kit cannot be read.
     """
-    python, start = wanted.get("python") or {}, wanted["start"]
+    python, start, fetch = wanted.get("python") or {}, wanted["start"], wanted.get("fetch") or {}
     indexes = Indexes(tuple(python.get("indexes") or ("",)), tuple(python.get("torch_indexes") or ()))
     own = lay_out(wanted["root"], model, release, start, indexes)
     settings = {
@@ -54,6 +56,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "workload": {name: int(count or 0) for name, count in (wanted.get("workload") or {}).items()},
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "indexes": list(indexes.packages),
+        "staging": bool(fetch.get("only")),
+        "model_sources": list(fetch.get("sources") or ()),
         "python_env": python.get("env") or "auto",
         "python_source": python.get("source") or "auto",
         "python_repository": dict(python.get("repository") or {}),
@@ -72,9 +76,9 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "model_fingerprint": layout.model_fingerprint,
         "service_fingerprint": layout.release_id,
     }
-    facts = _narrowed(wanted["host"], layout, model["name"])
+    facts = _narrowed(wanted["host"], layout, model["name"], list(fetch.get("absent") or ()))
     there = Situation(model, release, facts, settings)
-    building = environment_step(there).action != "keep"
+    building = not there.staging and environment_step(there).action != "keep"
     ask = python_to_fetch(there) if building else []
     return Prepared(model, release, layout, facts, settings, adoption.packages if adoption else None, ask)
 
@@ -83,10 +87,17 @@ def _whole(host: Mapping[str, Any], layout: Layout) -> bool:
     return holds(host["installed"]["environments"].get(layout.environment, {}), layout.locks)
 
 
-def _narrowed(host: dict[str, Any], layout: Layout, model: str) -> dict[str, Any]:
+def _freed(models: Mapping[str, Any], absent: Sequence[str], kept: str) -> int:
+    """Bytes on the disk of models that are to go before anything is fetched."""
+    going = [path for path in models if path != kept and Path(path).name.rpartition("-")[0] in absent]
+    return sum(int(models[path]["disk_bytes"]) for path in going)
+
+
+def _narrowed(host: dict[str, Any], layout: Layout, model: str, absent: Sequence[str]) -> dict[str, Any]:
     """What the probe listed, narrowed to the one environment, model and service that the plan is about."""
     installed = host["installed"]
-    there = installed["models"].get(layout.model)
+    there = installed["models"].get(layout.model) or {}
+    whole = there.get("fingerprint")
     service = installed["service"]
     return host | {
         "installed": {
@@ -94,7 +105,14 @@ def _narrowed(host: dict[str, Any], layout: Layout, model: str) -> dict[str, Any
                 "present": bool(installed["environments"]),
                 "lock_sha256": layout.environment_digest if _whole(host, layout) else None,
             },
-            "model": {"name": model if there else None, "complete": bool(there), "fingerprint": there},
+            "model": {
+                "name": model if there else None,
+                "complete": bool(whole),
+                "fingerprint": whole,
+                "disk_bytes": there.get("disk_bytes", 0),
+                "there_bytes": there.get("there_bytes", 0),
+            },
+            "freed_bytes": _freed(installed["models"], absent, layout.model),
             "service": {"state": service["state"], "fingerprint": service.get("release")},
         }
     }

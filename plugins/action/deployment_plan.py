@@ -28,8 +28,8 @@ display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """host (the probe's facts), model, release, engine, root, port, start, device, python, host_side,
-    workload, terms: `plan`.
+    """host (the probe's facts), model, release, engine, root, port, start, device, fetch, python,
+    host_side, workload, terms: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if plan.refusals:
             raise AnsibleActionFail(_refused(name, plan, bool(ready.settings["host"].get("done")), choice))
         if plan.changes or display.verbosity:
-            if choice:
+            if choice and not ready.settings["staging"]:
                 display.display(f"  {name} | {choice}")
             for line in quote.lines():
                 display.display(f"  {name} | {line}")

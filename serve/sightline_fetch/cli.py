@@ -9,6 +9,7 @@ from types import FrameType
 
 from sightline_fetch.errors import FetchError, Stopped
 from sightline_fetch.formats import WrongFormat, check_formats
+from sightline_fetch.links import link_files
 from sightline_fetch.listing import list_files
 from sightline_fetch.probe import probe
 from sightline_fetch.progress import Progress
@@ -62,6 +63,7 @@ class Fetch:
             whole |= self._verified(target, wanted, whole, progress)
             if chosen.check:
                 return self._checked(wanted, whole, progress)
+            whole |= self._linked(target, wanted, whole, progress)
             missing = [file for file in wanted.files if file.path not in whole]
             progress.tell(
                 "plan",
@@ -125,6 +127,16 @@ class Fetch:
                 kept = target.quarantine(file)
                 progress.tell("quarantined", file=file.path, to=str(kept), sources=[])
         return right
+
+    def _linked(self, target: Target, wanted: Wanted, whole: set[str], progress: Progress) -> set[str]:
+        """The files that were linked to those of another model of this host."""
+        if not self._chosen.link_from:
+            return set()
+        linked = link_files(target, wanted, whole, self._chosen.link_from)
+        for file in wanted.files:
+            if file.path in linked:
+                progress.tell("linked", file=file.path, to=str(linked[file.path]), size=file.size)
+        return set(linked)
 
     def _fetch(
         self, target: Target, wanted: Wanted, missing: list[WantedFile], progress: Progress

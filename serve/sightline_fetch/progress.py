@@ -36,7 +36,7 @@ class Progress:
                 self._write(json.dumps({"event": event, **facts}) + "\n")
             elif self._style != "quiet":
                 self._clear()
-                self._write(_sentence(event, facts) + "\n")
+                self._write(sentence(event, facts) + "\n")
 
     def tick(self, jobs: list[Job]) -> None:
         """Show how far it has come; as often as the style bears."""
@@ -58,7 +58,7 @@ class Progress:
                 seconds = None if left is None else round(left)
                 self._write(json.dumps({"event": "progress", **facts, "seconds_left": seconds}) + "\n")
                 return
-            line = f"{amount(done)} of {amount(self._total)}, {amount(rate)}/s, {clock(left)} left"
+            line = how_far(done, self._total, rate, left)
             if self._style == "lines":
                 self._write(line + "\n")
                 return
@@ -93,7 +93,8 @@ def _bar(name: str, done: int, total: int, width: int, after: str = "") -> str:
     return f"{name:28} [{'#' * full}{' ' * (length - full)}] {share:4.0%}  {after}"
 
 
-def _sentence(event: str, facts: dict[str, Any]) -> str:
+def sentence(event: str, facts: dict[str, Any]) -> str:
+    """What an event says to people; the controller of a fetch on another host says it so too."""
     file = facts.get("file", "")
     if event == "plan":
         return (
@@ -116,11 +117,18 @@ def _sentence(event: str, facts: dict[str, Any]) -> str:
         return f"{facts['source']}: {said}" + ("" if facts["ranged"] else ", without ranges")
     if event == "checking":
         return f"{file}: lies there already; its hash is checked"
+    if event == "linked":
+        return f"{file}: the same as {facts['to']}, linked, {amount(facts['size'])}"
     if event == "whole":
         return (
             f"{facts['target']}: all {facts['files']} files are whole and verified, {amount(facts['bytes'])}"
         )
     return f"{event}: {facts}" if facts else event
+
+
+def how_far(done: int, total: int, rate: float, left: float | None) -> str:
+    """Bytes, bytes a second and seconds left (None: not known) as a line."""
+    return f"{amount(done)} of {amount(total)}, {amount(rate)}/s, {clock(left)} left"
 
 
 def amount(size: float) -> str:

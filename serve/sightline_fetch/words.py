@@ -54,6 +54,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument(
         "--only", action="append", default=[], metavar="PATTERN", help="these files, as *.gguf"
     )
+    words.add_argument(
+        "--link-from", type=Path, metavar="DIR", help="of models: a file of theirs that is wanted is linked"
+    )
     words.add_argument("--check", action="store_true", help="fetch nothing; say whether all is there")
     words.add_argument("--verify", action="store_true", help="hash what is there, whatever the stamp says")
     words.add_argument("--connections", type=_count, default=8, metavar="N", help="in all (8)")

@@ -130,9 +130,10 @@ def missing_facts(model: Entry) -> list[str]:
 def files_fingerprint(model: Entry) -> str:
     """Return the sha256 (64 hexadecimal digits) that stands for the model's whole list of files.
 
-    It covers each file's sha256, size and path, sorted by path; so it changes when any file does.
+    It covers each file's path, size and sha256, so it changes when any file does. sightline-fetch stamps a
+    folder with the same one (serve/sightline_fetch/wanted.py).
     """
-    lines = sorted(f"{file['path']}\0{file['size']}\0{file['sha256']}\n" for file in model["files"])
+    lines = sorted(f"{file['path']}\0{file['size']}\0sha256\0{file['sha256']}\n" for file in model["files"])
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

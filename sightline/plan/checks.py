@@ -59,12 +59,13 @@ def model_is_pinned(there: Situation, changing: set[str]) -> Iterator[Objection]
 
 
 def model_can_be_brought(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """The kit has a way to bring the files; so far it brings those of its own repository."""
-    if "model" in changing and there.model["source"]["kind"] != "repository":
+    """There is a place to fetch it from; whether it answers is seen when the fetch begins."""
+    sources = read_or_none(there.settings, "model_sources", list)
+    if "model" in changing and there.model["source"]["kind"] != "repository" and sources == []:
         yield Objection(
-            f"{there.model['name']} lies on a hub",
-            "this version of the kit brings only models that lie in its own repository",
-            "deploy the canary; fetching from hubs comes with a later version",
+            f"{there.model['name']} lies on a hub, and sightline_model_sources names no place",
+            "its files have to come from somewhere",
+            "name one or more, such as https://huggingface.co",
         )
 
 
@@ -134,14 +135,15 @@ def disk_is_free(there: Situation, changing: set[str]) -> Iterator[Objection]:
     if not shares:
         return
     free, needed = read(there.facts, "root.free_bytes", int), sum(share.bytes for share in shares)
+    free += read_or_none(there.facts, "installed.freed_bytes", int) or 0
     if free < needed:
         where = read_or_none(there.facts, "root.filesystem", str) or "the filesystem of the root"
         parts = " + ".join(f"{share.what} {human_bytes(share.bytes)}" for share in shares)
         yield Objection(
             f"{human_bytes(free)} free on {where}, {human_bytes(needed)} needed",
             f"{parts} will not fit",
-            f"free {human_bytes(needed - free)} there, or set sightline_root to a folder on a larger disk"
-            + larger_disk(there, needed),
+            f"free {human_bytes(needed - free)} there (sightline_models_absent takes models away), or set "
+            "sightline_root to a folder on a larger disk" + larger_disk(there, needed),
         )
 
 

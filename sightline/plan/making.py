@@ -62,6 +62,10 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
+_OF_STAGING = ("model_is_pinned", "model_can_be_brought", "root_is_writable", "root_is_ours", "disk_is_free")
+"""The checks that matter where only the model is fetched."""
+
+
 def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
     """Work out what would be done on one host; nothing is touched and nothing is raised for bad input.
 
@@ -71,9 +75,10 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         facts: what the probe read on the host (docs/catalogue.md lists them).
         settings: `engine`, `root`, `port`, `desired` (environment_lock_sha256, model_fingerprint,
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
-            seconds), `device`, `workload` (context, slots, pictures; 0 for what nobody said), `host` (what is
-            wished of driver and CUDA), `service` (user, manager) and how a Python is to come: `python_env`,
-            `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`, `libraries`.
+            seconds), `device`, `staging` (only the model is fetched), `model_sources`, `workload` (context,
+            slots, pictures; 0 for what nobody said), `host` (what is wished of driver and CUDA), `service`
+            (user, manager) and how a Python is to come: `python_env`, `python_source`, `python_mirror`,
+            `python_list`, `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
@@ -87,6 +92,8 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
     changing = {step.name for step in steps if step.action in ("make", "change")}
     names = {step.name for step in steps}
     for place, check in _CHECKS:
+        if there.staging and check.__name__ not in _OF_STAGING:
+            continue
         # On most hosts there is no step for a driver; the service rests on it.
         step = place if place in names else "service"
         try:
@@ -175,9 +182,11 @@ def _decide_steps(there: Situation, refusals: list[Refusal]) -> list[Step]:
         ("model", lambda: model_step(there)),
         ("service", lambda: service_step(there, steps)),
     ]
+    if there.staging:
+        deciders = [(name, decide) for name, decide in deciders if name in ("root", "model")]
     # What cannot be read for them is refused by their checks.
     with suppress(Unreadable):
-        steps += host_steps(there)
+        steps += [] if there.staging else host_steps(there)
     for name, decide in deciders:
         try:
             steps.append(decide())
@@ -220,6 +229,9 @@ def _host(there: Situation) -> dict[str, Any] | None:
 
 
 def _notes(there: Situation, changing: set[str]) -> list[str]:
+    if there.staging:
+        staged = "only the model is fetched (--tags fetch): whether this host can serve it was not looked at"
+        return [staged, *(data_disk_notes(there) if "root" in changing else ())]
     notes = gpu_notes(there) + device_notes(there) + host_notes(there)
     if "root" in changing:
         notes += data_disk_notes(there)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sightline.plan.outcome import Share, Step
 from sightline.plan.reading import Unreadable, read, read_or_none
+from sightline.plan.render import human_bytes
 
 DEFAULT_MARGIN = 512 * 1024**2
 """Bytes that must stay free beside what is put there: logs, caches, the next small thing."""
@@ -20,6 +21,11 @@ class Situation:
     release: dict[str, Any]
     facts: Any
     settings: Any
+
+    @property
+    def staging(self) -> bool:
+        """True where only the model is fetched, for a host that may get its GPU later (--tags fetch)."""
+        return bool(self.settings.get("staging")) if isinstance(self.settings, dict) else False
 
     @property
     def serving(self) -> dict[str, Any] | None:
@@ -59,6 +65,11 @@ def file_bytes(file: dict[str, Any]) -> int:
     return int(file["size"] or file.get("approx_size") or 0)
 
 
+def model_bytes(model: dict[str, Any]) -> int:
+    """Return the bytes of all files of a model."""
+    return sum(file_bytes(file) for file in model["files"])
+
+
 def root_step(there: Situation) -> Step:
     """Say what is to be done about the root folder."""
     root = read(there.settings, "root", str)
@@ -85,7 +96,8 @@ def model_step(there: Situation) -> Step:
     if installed not in (None, name):
         return Step("model", "make", f"{installed} is there, {name} is not")
     if not read(there.facts, "installed.model.complete", bool):
-        why = "it is not complete yet" if installed else "it is not there yet"
+        came = read_or_none(there.facts, "installed.model.there_bytes", int) or 0
+        why = f"{human_bytes(came)} of it came before: the fetch goes on" if came else "it is not there yet"
         return Step("model", "make", why)
     if read_or_none(there.facts, "installed.model.fingerprint", str) == wanted:
         return Step("model", "keep", "every file is there")
@@ -127,7 +139,9 @@ def disk_shares(there: Situation, changing: set[str], adopted: bool = False) -> 
             # They lie there until all of them are installed. A CPU release's fit into the margin.
             shares.append(Share("its wheels meanwhile", wheels))
     if "model" in changing:
-        shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
+        # Each file is allocated whole when its first bytes come.
+        taken = read_or_none(there.facts, "installed.model.disk_bytes", int) or 0
+        shares.append(Share("model", max(0, model_bytes(there.model) - taken)))
     if shares:
         margin = read_or_none(there.settings, "margin_bytes", int)
         shares.append(Share("margin", DEFAULT_MARGIN if margin is None else margin))
@@ -147,7 +161,8 @@ def fetch_shares(there: Situation, changing: set[str], adopted: bool = False) ->
     if "environment" in changing and wheels:
         shares.append(Share("wheels", wheels))
     if "model" in changing:
-        shares.append(Share("model", sum(file_bytes(file) for file in there.model["files"])))
+        came = read_or_none(there.facts, "installed.model.there_bytes", int) or 0
+        shares.append(Share("model", max(0, model_bytes(there.model) - came)))
     return tuple(shares)
 
 

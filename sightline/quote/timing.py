@@ -93,7 +93,7 @@ def stages(
         found.append(Stage("load the weights", work.weights, work.weights / rate, "estimate", says))
     if work.starts:
         found.append(Stage("start the server", None, START_SECONDS, "estimate", "seen on 2 cores"))
-    if found:
+    if found and work.starts:
         answer = speed.answer(answer_tokens) if speed else None
         says = f"{counted(pictures, 'picture')}, {answer_tokens} tokens of answer; roofline"
         unknown = "the peaks are not known (catalogue/gpus.yml)" if card else "not known on a CPU"

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
@@ -118,9 +119,8 @@ def test_what_is_whole_is_listed_with_its_fingerprint(root: Path) -> None:
     put_environment(root / "supervisor/env", {"supervisor": "cc"})
     (root / "env/half-built").mkdir()
     (root / "env/.cpu-1.old").mkdir()
-    model = put_folder(root / "models/canary-1")
-    put_folder(root / "models/damaged-1")
-    (root / "models/damaged-1/file").write_text("hell")
+    (root / "models/begun-1").mkdir()
+    (root / "models/begun-1/file").write_text("hell")
     release = put_folder(root / "releases/abc", "release")
     (root / "current").symlink_to(root / "releases/abc")
     ensure_secret(root / "secrets/api_key", "sk-", None)
@@ -133,7 +133,7 @@ def test_what_is_whole_is_listed_with_its_fingerprint(root: Path) -> None:
             str(root / "env/half-built"): {},
             str(root / "supervisor/env"): {"supervisor": "cc"},
         },
-        "models": {str(root / "models/canary-1"): model},
+        "models": {str(root / "models/begun-1"): {"fingerprint": None, "disk_bytes": 4096, "there_bytes": 4}},
         "release": {"path": str(root / "releases/abc"), "fingerprint": release},
         "key": {"present": True, "private": True, "owner": read_user()["user"]},
     }
@@ -145,7 +145,8 @@ def test_a_folder_with_a_broken_manifest_is_not_there(root: Path, manifest: str)
     put_folder(root / "models/canary-1")
     (root / "models/canary-1" / STAMP).write_text(manifest)
     assert read_folder(root / "models/canary-1") == {"path": None, "fingerprint": None}
-    assert read_installed(str(root))["models"] == {}
+    shutil.move(root / "models/canary-1", root / "current")
+    assert read_installed(str(root))["release"] == {"path": None, "fingerprint": None}
 
 
 @pytest.mark.parametrize(("mode", "private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])

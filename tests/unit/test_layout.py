@@ -25,8 +25,9 @@ from sightline.layout import (
 )
 
 START = {"bind": "127.0.0.1", "port": 8642, "user": "root", "options": ["--max-images", "4"]}
-MODEL = {"name": "canary", "source": {"path": "canary/weights"}}
-HUB_MODEL = {"name": "llava", "source": {"repo": "somebody/llava"}}
+FILES = [{"path": "config.json", "size": 2, "sha256": "0" * 64}]
+MODEL = {"name": "canary", "source": {"path": "canary/weights"}, "files": FILES}
+HUB_MODEL = {"name": "llava", "source": {"repo": "somebody/llava"}, "files": FILES}
 
 
 @pytest.fixture
@@ -123,8 +124,7 @@ def test_a_change_of_any_lock_is_another_environment_and_release(checkout: Path,
 
 def test_a_change_of_the_model_is_another_model_and_release(checkout: Path) -> None:
     before = made()
-    (checkout / "canary/weights/config.json").write_text("[]")
-    after = made()
+    after = made(model=MODEL | {"files": [FILES[0] | {"sha256": "1" * 64}]})
 
     assert after.model != before.model
     assert after.release_id != before.release_id
@@ -134,7 +134,8 @@ def test_a_change_of_the_model_is_another_model_and_release(checkout: Path) -> N
 def test_models_from_elsewhere_differ_by_name(checkout: Path) -> None:
     one = made(model=HUB_MODEL)
     other = made(model=copy.deepcopy(HUB_MODEL) | {"name": "phi"})
-    assert one.model_fingerprint != other.model_fingerprint
+    assert one.model != other.model
+    assert one.model_source == other.model_source == "", "nobody sends what the host is to fetch"
     assert one.release_id != other.release_id
 
 

@@ -269,7 +269,12 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "the sha256 of 17 of 18 files",
         "catalogue/models/llama-3.2-90b-vision-bnb-4bit.yml",
     ),
-    "model on a hub": (entries("qwen2.5-vl-7b", "cpu"), "model_can_be_brought", "lies on a hub", "canary"),
+    "model on a hub and no place to fetch it from": (
+        on(entries("qwen2.5-vl-7b", "cpu"), lambda inputs: inputs.settings.update(model_sources=[])),
+        "model_can_be_brought",
+        "sightline_model_sources names no place",
+        "https://huggingface.co",
+    ),
     "release without lock": (
         lambda inputs: inputs.release.update(lock_files=[]),
         "release_is_locked",
@@ -451,6 +456,47 @@ def test_an_entry_that_breaks_its_schema_is_refused_before_all_else(inputs: Inpu
 
 
 # --- limits -----------------------------------------------------------------------------------------------
+
+
+def test_what_came_of_the_model_before_is_neither_fetched_nor_counted_on_the_disk_again(
+    inputs: Inputs,
+) -> None:
+    """A fetch that was cut off: one file of 4 MB, allocated whole, of which 1 MB came."""
+    whole = inputs.plan()
+    inputs.facts["installed"]["model"] |= {
+        "name": "canary", "disk_bytes": 4_000_000, "there_bytes": 1_000_000,
+    }  # fmt: skip
+    plan = inputs.plan()
+    assert whole.disk_bytes - plan.disk_bytes == 4_000_000
+    assert whole.fetch_bytes - plan.fetch_bytes == 1_000_000
+    (step,) = (step for step in plan.steps if step.name == "model")
+    assert (step.action, step.why) == ("make", "1.00 MB of it came before: the fetch goes on")
+
+
+def test_models_that_are_to_go_make_room(inputs: Inputs) -> None:
+    inputs.facts["root"]["free_bytes"] = inputs.plan().disk_bytes - GB
+    assert [refusal.check for refusal in inputs.plan().refusals] == ["disk_is_free"]
+    assert "sightline_models_absent" in inputs.plan().refusals[0].remedy
+    inputs.facts["installed"]["freed_bytes"] = GB
+    assert inputs.plan().ok
+
+
+def test_to_fetch_the_model_only_a_host_needs_no_gpu_no_index_and_no_free_port(inputs: Inputs) -> None:
+    """A cheap box with the data disk: nothing is said of what would refuse to serve there."""
+    inputs.model = load_model("qwen2.5-vl-7b")
+    inputs.release = load_release("seed-cu124")
+    inputs.settings |= {"staging": True, "model_sources": ["https://huggingface.co"]}
+    inputs.facts |= {"index": {"reachable": False, "detail": None}, "python": [], "arch": "aarch64"}
+    inputs.facts["port"] |= {"state": "taken"}
+    plan = inputs.plan()
+    assert plan.refusals == ()
+    assert actions(plan) == {"root": "make", "model": "make"}
+    assert [share.what for share in plan.disk] == ["model", "margin"]
+    assert "whether this host can serve it was not looked at" in plan.as_text()
+    inputs.facts["root"]["free_bytes"] = 5 * GB
+    assert [refusal.check for refusal in inputs.plan().refusals] == ["disk_is_free"]
+    inputs.model = load_model("llama-3.2-90b-vision-bnb-4bit")
+    assert "model_is_pinned" in {refusal.check for refusal in inputs.plan().refusals}
 
 
 def test_disk_is_enough_to_the_byte(inputs: Inputs) -> None:

@@ -44,11 +44,13 @@ def host(inputs: Inputs, **installed: Any) -> dict[str, Any]:
     return copy.deepcopy(inputs.facts) | {"installed": nothing | installed, "clock": clock}
 
 
-def ready(facts: dict[str, Any], release: str = "seed-cu124", **python: Any) -> Prepared:
+def ready(
+    facts: dict[str, Any], release: str = "seed-cu124", fetch: dict[str, Any] | None = None, **python: Any
+) -> Prepared:
     start = {"user": "root", "manager": "systemd", "port": 8642}
     wanted = {
         "host": facts, "engine": "sightline-serve", "root": "/srv/s", "port": "8642", "start": start,
-        "python": python,
+        "python": python, "fetch": fetch or {},
     }  # fmt: skip
     return prepare(load_model("canary"), load_release(release), wanted)
 
@@ -68,6 +70,33 @@ def test_a_host_that_lacks_the_python_is_asked_whether_it_reaches_one() -> None:
     assert [address.partition("/2")[0] for address in mirror.ask] == ["file:///mnt/pythons"]
     # Once the environment is there, nobody is asked.
     assert ready(host(inputs, environments=stamp(made))).ask == []
+
+
+def test_what_the_probe_saw_of_models_is_narrowed_to_the_wanted_one() -> None:
+    """Whole, begun, and those that are to go: of these the disk counts as free."""
+    inputs = Inputs()
+    wanted = ready(host(inputs), release="cpu").layout
+    begun = {"fingerprint": None, "disk_bytes": 7, "there_bytes": 3}
+    others = {"/srv/s/models/old-000000000000": begun, "/srv/s/models/old-one-000000000000": begun}
+    made = ready(
+        host(inputs, models={wanted.model: begun, **others}), release="cpu", fetch={"absent": ["old"]}
+    )
+    assert made.facts["installed"]["model"] == {
+        "name": "canary", "complete": False, "fingerprint": None, "disk_bytes": 7, "there_bytes": 3,
+    }  # fmt: skip
+    assert made.facts["installed"]["freed_bytes"] == 7
+    whole = begun | {"fingerprint": wanted.model_fingerprint}
+    made = ready(host(inputs, models={wanted.model: whole}), release="cpu")
+    plan = make_plan(made.model, made.release, made.facts, made.settings)
+    assert {step.name: step.action for step in plan.steps}["model"] == "keep"
+
+
+def test_to_fetch_only_nobody_is_asked_about_a_python() -> None:
+    made = ready(host(seed()), fetch={"only": True, "sources": ["https://h"]})
+    assert made.ask == []
+    plan = make_plan(made.model, made.release, made.facts, made.settings)
+    assert plan.ok
+    assert [step.name for step in plan.steps] == ["root", "model"]
 
 
 def test_a_host_with_a_python_is_not_asked() -> None:

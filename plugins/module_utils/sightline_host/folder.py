@@ -31,29 +31,40 @@ class FolderProblem(Exception):
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder shall hold: the files under `source`, put below `into`, and `extra` (path -> text)."""
+    """What a folder shall hold: the files under `source`, put below `into`, and `extra` (path -> text).
+
+    `more`: further folders, by the folder that their files are put below.
+    """
 
     source: Path | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     into: str = ""
+    more: Mapping[str, Path] = field(default_factory=dict)
 
     def files(self) -> dict[str, tuple[bytes, bool]]:
         """Path (relative, "/") -> content and whether it is executable. Raises FolderProblem, OSError."""
         found = {path: (text.encode(), False) for path, text in self.extra.items()}
-        if self.source is None:
-            return found
-        if not self.source.is_dir():
-            raise FolderProblem(f"{self.source} is not a folder")
-        for folder, subfolders, names in os.walk(self.source):
-            subfolders[:] = [
-                name for name in subfolders if name != "__pycache__" and not name.endswith(".egg-info")
-            ]
-            for name in names:
-                if name != MANIFEST:
-                    file = Path(folder) / name
-                    path = (Path(self.into) / file.relative_to(self.source)).as_posix()
-                    found[path] = (file.read_bytes(), bool(file.stat().st_mode & stat.S_IXUSR))
+        if self.source is not None:
+            found.update(_read(self.source, self.into))
+        for into, source in self.more.items():
+            found.update(_read(source, into))
         return found
+
+
+def _read(source: Path, into: str) -> dict[str, tuple[bytes, bool]]:
+    if not source.is_dir():
+        raise FolderProblem(f"{source} is not a folder")
+    found = {}
+    for folder, subfolders, names in os.walk(source):
+        subfolders[:] = [
+            name for name in subfolders if name != "__pycache__" and not name.endswith(".egg-info")
+        ]
+        for name in names:
+            if name != MANIFEST:
+                file = Path(folder) / name
+                path = (Path(into) / file.relative_to(source)).as_posix()
+                found[path] = (file.read_bytes(), bool(file.stat().st_mode & stat.S_IXUSR))
+    return found
 
 
 def describe(contents: Contents, executables: frozenset[str] = frozenset()) -> Manifest:

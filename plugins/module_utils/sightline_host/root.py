@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from .fetch_job import JobProblem, stop_all
 from .secret import find_user
 from .state import MARKER, holds_nothing
 
@@ -69,6 +70,10 @@ def remove_root(root: Path, dry: bool = False) -> list[str]:
     if not (root / MARKER).is_file():
         raise RootProblem(f"{root} carries no {MARKER}, so Sightline did not make it: it is left alone")
     if not dry:
+        try:
+            stop_all(root / "fetch")
+        except JobProblem as problem:
+            raise RootProblem(str(problem)) from problem
         # The marker goes last: an interrupted removal can be run again.
         for entry in root.iterdir():
             if entry.name != MARKER:

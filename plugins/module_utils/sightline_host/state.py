@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .environment import read_stamp
 from .folder import is_whole, read_manifest
+from .models import read_models
 
 Facts = dict[str, object]
 MARKER = ".sightline-root"
@@ -105,10 +106,9 @@ def read_installed(root: str) -> Facts:
     base = Path(root)
     supervisor = base / "supervisor" / "env"
     environments = [*_folders(base / "env"), *([supervisor] if os.path.isdir(supervisor) else [])]
-    models = {str(path): read_folder(path)["fingerprint"] for path in _folders(base / "models")}
     return {
         "environments": {str(path): read_stamp(path).get("locks") or {} for path in environments},
-        "models": {path: fingerprint for path, fingerprint in models.items() if fingerprint},
+        "models": read_models(base / "models"),
         "release": read_folder(base / "current"),
         "key": read_key(base / "secrets" / "api_key"),
     }
