@@ -1,15 +1,18 @@
-"""`scripts/catalogue`: check, show and stamp the catalogue's entries."""
+"""`scripts/catalogue`: check, show, stamp and extend the catalogue's entries."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 
+from sightline.catalogue.adding import check_free, known, make_entry, usual_name, write_entry
 from sightline.catalogue.entries import catalogue_problems, load_model, load_release, names
 from sightline.catalogue.errors import CatalogueError, Problem
 from sightline.catalogue.folder import folder_problems, stamp
+from sightline.catalogue.hub import Terms, look_up, origin
 from sightline.catalogue.showing import model_text, overview, release_text
 
 _HELP = """examples:
@@ -17,6 +20,8 @@ _HELP = """examples:
   scripts/catalogue show                   list all models and releases
   scripts/catalogue show canary            one entry: source, engines, and what of it was checked here
   scripts/catalogue stamp canary           write the entry's files list anew after the weights changed
+  scripts/catalogue add OWNER/NAME         write an entry from what the Hub says
+  scripts/catalogue add OWNER/NAME@COMMIT --source https://hf-mirror.com --only '*Q4_K*' --like canary
 
 What an entry says and how to write one: docs/catalogue.md.
 Exit: 0 right, 1 something is wrong, 2 bad arguments."""
@@ -26,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="scripts/catalogue",
-        description="Check, show and stamp the catalogue of models and releases.",
+        description="Check, show, stamp and extend the catalogue of models and releases.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,8 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         "stamp", help="write the files list of a model that lies in this repository"
     )
     stamping.add_argument("name", help="the model's name")
+    _add_words(commands.add_parser("add", help="write a model's entry from a hub"))
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "add":
+            return _add(chosen)
         if chosen.command == "check":
             return _check(chosen.json)
         if chosen.command == "stamp":
@@ -50,6 +58,56 @@ def main(arguments: list[str] | None = None) -> int:
     except CatalogueError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_words(adding: argparse.ArgumentParser) -> None:
+    adding.description = (
+        "Write a model's entry from what a hub says. Nulls are marked; engines are not guessed."
+    )
+    adding.add_argument(
+        "repo", metavar="OWNER/NAME[@REVISION]", help="a branch, tag or commit; main if not said"
+    )
+    adding.add_argument("--source", default="https://huggingface.co", metavar="URL", help="a hub or a mirror")
+    adding.add_argument("--name", help="of the entry; the repository's in small letters if not said")
+    adding.add_argument(
+        "--like",
+        metavar="NAME",
+        help="take engines, prompts, memory from that entry, and what no config.json tells",
+    )
+    adding.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="these files, as '*Q4_K*'"
+    )
+    adding.add_argument("--without", action="append", default=[], metavar="PATTERN", help="but not these")
+    adding.add_argument("--replace", action="store_true", help="an entry of that name that is there already")
+    adding.add_argument("--print", action="store_true", help="show it as JSON, write nothing")
+
+
+def _add(chosen: argparse.Namespace) -> int:
+    repo, _, revision = chosen.repo.partition("@")
+    name = chosen.name or usual_name(repo)
+    like = known(chosen.like)
+    if not chosen.print:
+        check_free(name, chosen.replace)
+    origins = frozenset({origin("https://huggingface.co")})
+    terms = Terms(token=os.environ.get("HF_TOKEN", "").strip(), token_for=origins)
+
+    def say(line: str) -> None:
+        print(f"  {line}", file=sys.stderr)
+
+    found = look_up(repo, revision or "main", chosen.source, terms, chosen.only, chosen.without, say)
+    entry = make_entry(found, name, like)
+    if chosen.print:
+        print(json.dumps(entry, indent=2))
+        return 0
+    path = write_entry(entry)
+    print(f"catalogue/models/{path.name}: {len(entry['files'])} files at {found.commit[:12]}")
+    missing = [key for group in entry["provenance"].values() for key in group.get("unknown", ())]
+    if missing:
+        print(f"  not known, and null: {', '.join(missing)}")
+    if not entry["engines"]["can_serve"]:
+        print("  who can serve it is yours to write (engines.can_serve), or to take over with --like NAME")
+    print("  read it through, then: scripts/catalogue check")
+    return 0
 
 
 def _check(as_json: bool) -> int:

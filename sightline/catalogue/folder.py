@@ -110,7 +110,7 @@ def stamp(name: str, root: Path = CATALOGUE) -> int:
         what = f"the folder {model['source']['path']} holds no file"
         raise CatalogueError([Problem(shown, "source.path", what, "make the files first")])
     path = root / "models" / f"{name}.yml"
-    text, count = _BLOCK.subn(lambda _: _files_block(files), path.read_text(encoding="utf-8"), count=1)
+    text, count = _BLOCK.subn(lambda _: files_block(files), path.read_text(encoding="utf-8"), count=1)
     if count != 1:
         what = "the entry's `files:` block was not found"
         raise CatalogueError(
@@ -119,11 +119,12 @@ def stamp(name: str, root: Path = CATALOGUE) -> int:
     problems = entry_problems("model", parse_entry(text, shown), shown)
     if problems:
         raise CatalogueError(problems)
-    _replace(path, text)
+    write_whole(path, text)
     return len(files)
 
 
-def _files_block(files: list[dict[str, Any]]) -> str:
+def files_block(files: list[dict[str, Any]]) -> str:
+    """The `files:` part of an entry, one line a file."""
     lines = [
         f'  - {{path: {_quoted(file["path"])}, size: {file["size"]}, sha256: "{file["sha256"]}", '
         f"role: {file['role']}}}\n"
@@ -136,12 +137,13 @@ def _quoted(path: str) -> str:
     return path if re.fullmatch(r"[A-Za-z][A-Za-z0-9._/-]*", path) else json.dumps(path)
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Put `text` in place of the file in one move. Raises OSError."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(beside, path.stat().st_mode)
+        os.chmod(beside, path.stat().st_mode if path.exists() else 0o644)
         os.replace(beside, path)
     except BaseException:
         os.unlink(beside)

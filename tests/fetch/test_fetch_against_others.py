@@ -45,6 +45,46 @@ def test_the_hubs_own_client_reads_the_stand_ins_listing(hub: Hub) -> None:
     assert ["empty", 0, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", None] in listed
 
 
+ASK = """
+import json, sys
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url, snapshot_download
+endpoint, commit, folder = sys.argv[1:]
+api = HfApi(endpoint=endpoint)
+info = api.model_info("owner/model", revision="main")
+(path,) = api.get_paths_info("owner/model", ["model.bin"], revision=commit)
+head = get_hf_file_metadata(hf_hub_url("owner/model", "model.bin", revision=commit, endpoint=endpoint))
+snapshot_download("owner/model", revision=commit, local_dir=folder, endpoint=endpoint)
+print(json.dumps([info.sha, info.gated, path.size, path.lfs.sha256, head.commit_hash, head.etag, head.size]))
+"""
+
+
+def test_the_hubs_own_client_asks_the_stand_in_all_that_it_asks_the_hub(hub: Hub, tmp_path: Path) -> None:
+    """Revision, paths-info, HEAD, and a whole download."""
+    hub.info = {"gated": "auto"}
+    told = subprocess.run(
+        [sys.executable, "-c", ASK, hub.url, COMMIT, str(tmp_path / "got")],
+        capture_output=True,
+        text=True,
+        env=environment(
+            HF_HUB_OFFLINE="0", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_XET="1", HF_HOME=str(tmp_path)
+        ),
+    )
+    assert told.returncode == 0, told.stderr
+    data = model()["model.bin"]
+    digest = hashlib.sha256(data).hexdigest()
+    assert json.loads(told.stdout) == [COMMIT, "auto", len(data), digest, COMMIT, digest, len(data)]
+    assert holds(tmp_path / "got", model())
+
+
+def test_a_file_that_the_hub_would_send_by_xet_comes_as_any_other(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.xet = True
+    entry = write_entry(tmp_path, model())
+    ended = fetch("--entry", entry, "--source", hub.url, "--target", tmp_path / "model")
+    assert ended.code == 0, ended.errors
+    assert holds(tmp_path / "model", model())
+    assert not any("xet" in request.path for request in hub.requests)
+
+
 def certificate(folder: Path) -> Path:
     """A certificate for 127.0.0.1 that signs itself."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -46,6 +46,7 @@ class Faults:
     rate_after: int = 0  # bytes that this hub gives in all before `rate` holds
     redirect_to: str = ""  # base of another server
     redirect_status: int = 302
+    xet: bool = False  # large files carry xet's headers, as the Hub's do
     unlisted: bool = False  # the listing is an HTML page
     listed_size: int = 0  # added to every size in the listing
 
@@ -77,6 +78,7 @@ class Hub:
         self.files, self.repo, self.commit = dict(files), repo, commit
         self.token, self.trusted = token, trusted
         self.faults = Faults()
+        self.info: dict[str, object] = {}
         self.requests: list[Request] = []
         self.leaks: list[str] = []
         self.sent = 0
@@ -133,6 +135,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        """paths-info: the entries of the listing for the paths that the form names."""
+        form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+        if unquote(urlsplit(self.path).path) != f"/api/models/{self.hub.repo}/paths-info/{self.hub.commit}":
+            return self._say(404, b"{}")
+        named = [entry for entry in self._listed() if entry["path"] in form.get("paths", ())]
+        self._say(200, json.dumps(named).encode(), {"Content-Type": "application/json"})
+
     def _answer(self) -> None:
         hub, token = self.hub, self.headers.get("Authorization", "")
         parts = urlsplit(self.path)
@@ -145,6 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._say(401, b"{}", {"X-Error-Message": "Access to this model is restricted."})
         if path.startswith(f"/api/models/{hub.repo}/tree/{hub.commit}"):
             return self._list()
+        if path in {f"/api/models/{hub.repo}/revision/{name}" for name in ("main", hub.commit)}:
+            told = {"id": hub.repo, "sha": hub.commit, "siblings": [], **hub.info}
+            return self._say(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
         if path == f"/api/v1/models/{hub.repo}/repo":  # ModelScope
             return self._file(parse_qs(parts.query)["FilePath"][0])
         for prefix in (f"/{hub.repo}/resolve/{hub.commit}/", "/plain/"):
@@ -155,7 +171,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self) -> None:
         if self.hub.faults.unlisted:
             return self._say(200, b"<html>Welcome</html>", {"Content-Type": "text/html"})
-        listed = []
+        listed = self._listed()
+        half = len(listed) // 2
+        second = "cursor=2" in self.path
+        link = {} if second else {"Link": f'<{self.hub.url}{self.path}&cursor=2>; rel="next"'}
+        told = json.dumps(listed[half:] if second else listed[:half]).encode()
+        self._say(200, told, {"Content-Type": "application/json", **link})
+
+    def _listed(self) -> list[dict[str, object]]:
+        listed: list[dict[str, object]] = []
         for path, content in self.hub.files.items():
             size = len(content) + self.hub.faults.listed_size
             git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -164,11 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
                 entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": size, "pointerSize": 134}
             listed.append(entry)
         listed.append({"type": "directory", "path": "folder", "size": 0, "oid": "0" * 40})
-        half = len(listed) // 2
-        second = "cursor=2" in self.path
-        link = {} if second else {"Link": f'<{self.hub.url}{self.path}&cursor=2>; rel="next"'}
-        told = json.dumps(listed[half:] if second else listed[:half]).encode()
-        self._say(200, told, {"Content-Type": "application/json", **link})
+        return listed
 
     def _file(self, path: str) -> None:
         hub, faults = self.hub, self.hub.faults
@@ -189,6 +209,19 @@ class _Handler(BaseHTTPRequestHandler):
             first, end = int(asked_range[1]), min(int(asked_range[2]) + 1, len(content))
             self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(content)}")
         self.send_header("X-Repo-Commit", faults.commit or hub.commit)
+        large = len(content) > 100_000
+        digest = (
+            hashlib.sha256(content) if large else hashlib.sha1(b"blob %d\0" % len(content) + content)
+        ).hexdigest()
+        self.send_header("ETag", f'"{digest}"')
+        if large:
+            self.send_header("X-Linked-ETag", f'"{digest}"')
+            self.send_header("X-Linked-Size", str(len(content)))
+        if large and faults.xet:
+            self.send_header("X-Xet-Hash", "0" * 64)
+            self.send_header(
+                "X-Xet-Refresh-Route", f"{hub.url}/api/models/{hub.repo}/xet-read-token/{hub.commit}"
+            )
         self.send_header("Content-Type", "application/octet-stream")
         if faults.encoded:
             self.send_header("Content-Encoding", "gzip")
@@ -198,6 +231,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(end - first))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         self._send(path, memoryview(content)[first:end], first)
 
     def _send(self, path: str, body: memoryview, first: int) -> None:
@@ -240,7 +275,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _pieces(body: memoryview, size: int) -> Iterator[memoryview]:
