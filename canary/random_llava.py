@@ -9,6 +9,7 @@ It runs in the environment `engine`, for numpy, safetensors and gguf.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -74,6 +75,22 @@ def shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
+_PLAIN = re.compile("[!-~\u0120]+")
+"""Printable ASCII; U+0120 is how byte-level tokenizers write a blank."""
+
+
+def _tokens(canary: Path) -> list[str]:
+    """The vocabulary by id; special tokens are left empty.
+
+    Those that are not plain text score 0, and of hundreds of random scores some are above it: no answer ends
+    early, and every token is text that a server shows at once.
+    """
+    read = json.loads((canary / "tokenizer.json").read_text())
+    special = {token["id"] for token in read["added_tokens"]}
+    numbered = sorted((number, token) for token, number in read["model"]["vocab"].items())
+    return ["" if number in special else token for number, token in numbered]
+
+
 def build(canary: Path, folder: Path) -> None:
     """Write the model folder and `gguf/` in it. Raises OSError where the canary is not whole."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,9 +110,8 @@ def build(canary: Path, folder: Path) -> None:
             weights[name] = np.ones(shape, np.float16)
         else:
             weights[name] = (draw.standard_normal(shape, np.float32) * SPREAD).astype(np.float16)
-    # Special tokens score 0, and of hundreds of random scores some are above it: no answer ever ends early.
-    special = [token["id"] for token in json.loads((canary / "tokenizer.json").read_text())["added_tokens"]]
-    weights["language_model.lm_head.weight"][special] = 0
+    mute = [number for number, token in enumerate(_tokens(canary)) if not _PLAIN.fullmatch(token)]
+    weights["language_model.lm_head.weight"][mute] = 0
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     export_pair(folder, folder / "gguf")
 

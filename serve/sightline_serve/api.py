@@ -72,7 +72,9 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
         asked = schema.parse_chat(await request.body())
         engine = service.running(asked.model)
         answers = await while_listening(request, service.chat(asked, request.state.lane))
-        reply = ChatReply(asked.model, engine.model.vocabulary, asked.choices, bool(asked.logprobs))
+        model = engine.model
+        style = model.template.tool_style if asked.offered else None
+        reply = ChatReply(asked.model, model.vocabulary, asked.choices, bool(asked.logprobs), style)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         headers = {"X-Sightline-Ignored": ", ".join(asked.ignored)} if asked.ignored else {}
         return await say(request, answers, reply, usage if asked.stream else None, headers)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sightline_serve import errors
 from sightline_serve.schema import ImagePart, Message, TextPart
+from sightline_serve.schema.tools import Tool, ToolCall
+from sightline_serve.tools import EXAMPLE, NAME, Style, style_of
 
 Turn = dict[
     str, Any
 ]  # {"role": ..., "content": [{"type": "text", "text": ...} | {"type": "image"}, ...] or a string}
-Render = Callable[[list[Turn]], str]
+Render = Callable[..., str]  # (turns) or, where tools are offered, (turns, tools)
 
 PROBE = "sightlineprobe"
+EXAMPLE_CALL = {"id": "call00000", "type": "function", "function": EXAMPLE}
+EXAMPLE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": NAME,
+        "description": "A probe",
+        "parameters": {"type": "object", "properties": {"depth": {"type": "integer"}}},
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -30,13 +43,14 @@ class PictureRef:
 class Conversation:
     turns: list[Turn]
     pictures: list[PictureRef]
+    tools: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def characters(self) -> int:
         return sum(len(part.get("text", "")) for turn in self.turns for part in turn["content"])
 
 
-def read(messages: list[Message]) -> Conversation:
+def read(messages: list[Message], tools: Sequence[Tool] = ()) -> Conversation:
     """Raises a 400 ApiError for a picture outside a user's message, which templates silently drop."""
     turns: list[Turn] = []
     pictures: list[PictureRef] = []
@@ -54,8 +68,31 @@ def read(messages: list[Message]) -> Conversation:
                     raise errors.bad_request(
                         f"Pictures belong in user messages; {where} is in a {message.role} message.", where
                     )
-        turns.append({"role": "system" if message.role == "developer" else message.role, "content": content})
-    return Conversation(turns, pictures)
+        turn: Turn = {"role": "system" if message.role == "developer" else message.role, "content": content}
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                _call(call, f"messages[{i}].tool_calls[{j}]") for j, call in enumerate(message.tool_calls)
+            ]
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+        turns.append(turn)
+    return Conversation(turns, pictures, [tool.turn() for tool in tools])
+
+
+def _call(call: ToolCall, where: str) -> dict[str, Any]:
+    """Templates write arguments as they are: they must be an object here, not its JSON."""
+    try:
+        arguments = json.loads(call.function.arguments)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        where = f"{where}.function.arguments"
+        raise errors.bad_request(f"Invalid '{where}': it is no JSON object.", where, "invalid_value")
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.function.name, "arguments": arguments},
+    }
 
 
 class Template:
@@ -71,13 +108,20 @@ class Template:
         self.render = render
         self.placeholder = placeholder
         self.plain: set[str] = set()
-        for role in ("user", "system", "assistant"):  # the user first: the others are tried in its company
+        for role in (
+            "user",
+            "system",
+            "assistant",
+            "tool",
+        ):  # the user first: the others are tried in its company
             if not self._carries(role, [_text(PROBE)]) and self._carries(role, PROBE):
                 self.plain.add(role)
 
     def _carries(self, role: str, content: Any) -> bool:
         """Whether a text in this form comes through in a message of this role."""
         turns: list[Turn] = [{"role": role, "content": content}]
+        if role == "tool":
+            turns.insert(0, {"role": "assistant", "content": "", "tool_calls": [EXAMPLE_CALL]})
         if role != "user":
             question = {"role": "user", "content": self._shape("user", [_text("question")])}
             turns.insert(role == "system", question)
@@ -86,6 +130,18 @@ class Template:
         except Exception:  # a template may refuse what it does not know in any way it likes
             return False
         return PROBE in text and "'type'" not in text
+
+    @cached_property
+    def tool_style(self) -> Style | None:
+        """How this template writes a tool call; None where it knows none, or in no form that we know."""
+        question: Turn = {"role": "user", "content": self._shape("user", [_text("question")])}
+        calling: Turn = {"role": "assistant", "content": "", "tool_calls": [EXAMPLE_CALL]}
+        try:
+            if NAME not in self.render([question], [EXAMPLE_TOOL]):
+                return None
+            return style_of(self.render([question, calling]))
+        except Exception:
+            return None
 
     def _shape(self, role: str, content: list[dict[str, str]]) -> Any:
         pictures = any(part["type"] == "image" for part in content)
@@ -99,7 +155,7 @@ class Template:
             {**turn, "content": self._shape(turn["role"], turn["content"])} for turn in conversation.turns
         ]
         try:
-            text = self.render(turns)
+            text = self.render(turns, conversation.tools) if conversation.tools else self.render(turns)
         except Exception as error:
             why = str(error) if type(error).__name__ == "TemplateError" else type(error).__name__
             raise errors.bad_request(
@@ -123,6 +179,12 @@ class Template:
                     raise errors.bad_request(
                         f"The model's chat template drops text of messages[{i}] (role {turn['role']}).",
                         f"messages[{i}]",
+                    )
+            for call in turn.get("tool_calls", ()):
+                if call["function"]["name"] not in text:
+                    raise errors.bad_request(
+                        f"The model's chat template drops the tool calls of messages[{i}].",
+                        f"messages[{i}].tool_calls",
                     )
 
 

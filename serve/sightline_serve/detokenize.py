@@ -45,6 +45,7 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self.stops = tuple(stops)
         self.held = ""
+        self.after = ""  # what followed the stop string in the text that brought it
         self.hit = False
 
     def push(self, text: str) -> str:
@@ -52,10 +53,11 @@ class StopStrings:
         if self.hit:
             return ""
         self.held += text
-        found = [at for at in (self.held.find(stop) for stop in self.stops) if at >= 0]
+        found = [(at, stop) for stop in self.stops if (at := self.held.find(stop)) >= 0]
         if found:
             self.hit = True
-            safe, self.held = self.held[: min(found)], ""
+            at, stop = min(found)
+            safe, self.after, self.held = self.held[:at], self.held[at + len(stop) :], ""
             return safe
         keep = max((self._overlap(stop) for stop in self.stops), default=0)
         cut = len(self.held) - keep

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from sightline_serve import chat, cores, errors, grammars, loaders, memory, schema, warmup
+from sightline_serve import chat, cores, errors, grammars, loaders, memory, schema, tools, warmup
 from sightline_serve.answers import Answers
 from sightline_serve.engine import Defaults, Engine, Model
 from sightline_serve.errors import StartError
@@ -21,7 +21,9 @@ from sightline_serve.reading import Prompt
 from sightline_serve.sampling import Grammar, SamplingParams
 from sightline_serve.scheduler import Generation, Scheduler
 from sightline_serve.schema import ChatRequest, Sampling
+from sightline_serve.schema.base import unsupported
 from sightline_serve.schema.formats import AsObject, AsSchema, ResponseFormat
+from sightline_serve.schema.tools import NamedChoice
 from sightline_serve.settings import Settings
 from sightline_serve.vocabulary import Vocabulary
 
@@ -108,8 +110,10 @@ class Service:
         engine = self.engine
         if engine is None:
             raise errors.not_ready(self.state)
-        conversation = chat.read(request.messages)
+        conversation = chat.read(request.messages, request.offered)
         grammar = await self.grammar(request.response_format)
+        if request.offered:
+            grammar = await self._tools(engine, request)
         prompt = await self.intake.take(conversation, engine.prepare)
         return self._submit(prompt, request, client, grammar)
 
@@ -121,6 +125,21 @@ class Service:
             case AsSchema():
                 return await self.compiled(grammars.from_schema(wanted.json_schema.schema_), where)
         return None
+
+    async def _tools(self, engine: Engine, request: ChatRequest) -> Grammar:
+        style = engine.model.template.tool_style
+        if style is None:
+            raise unsupported(
+                "tools", "this model's chat template has no tools, or writes their calls in an unknown form"
+            )
+        offered = [
+            (tool.function.name, tool.function.parameters or {"type": "object"}) for tool in request.offered
+        ]
+        several = request.parallel_tool_calls is not False and not isinstance(
+            request.tool_choice, NamedChoice
+        )
+        wanted = tools.grammar(style, offered, must=request.must_call, several=several)
+        return await self.compiled(wanted, "tools")
 
     async def compiled(self, grammar: str, where: str) -> Grammar:
         if self.grammars is None:

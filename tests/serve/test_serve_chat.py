@@ -45,8 +45,10 @@ def template(source: str) -> Template:
 
     compiled = jinja2.Environment().from_string(source)
 
-    def render(turns: list[Turn]) -> str:
-        return compiled.render(messages=turns, add_generation_prompt=True, raise_exception=raise_exception)
+    def render(turns: list[Turn], tools: Any = None) -> str:
+        return compiled.render(
+            messages=turns, tools=tools, add_generation_prompt=True, raise_exception=raise_exception
+        )
 
     return Template(render, "<image>")
 
@@ -100,7 +102,7 @@ def test_every_text_and_picture_reaches_the_prompt(source: str) -> None:
 
 def test_a_template_of_strings_gets_strings() -> None:
     made = template(STRINGS)
-    assert made.plain == {"system", "user", "assistant"}
+    assert made.plain == {"system", "user", "assistant", "tool"}
     assert made(conversation({"role": "user", "content": [text("a"), text("b")]})) == "user: a\nb\n"
 
 

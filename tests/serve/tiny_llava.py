@@ -30,7 +30,15 @@ def byte_tokenizer():  # type: ignore[no-untyped-def]
     return tokenizer
 
 
-def build(folder: Path, *, context: int = CONTEXT, seed: int = 0, width: int = 64, layers: int = 2) -> Path:
+def build(
+    folder: Path,
+    *,
+    context: int = CONTEXT,
+    seed: int = 0,
+    width: int = 64,
+    layers: int = 2,
+    template: str = TEMPLATE,
+) -> Path:
     """Writes the model into `folder` (about 1 MB unless wide) and returns it. Picture 28 px, 4 tokens."""
     import torch
     from transformers import (
@@ -70,7 +78,7 @@ def build(folder: Path, *, context: int = CONTEXT, seed: int = 0, width: int = 6
         patch_size=14,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
+        chat_template=template,
     ).save_pretrained(folder)
     # No end token: answers run to their length, so that a test has the time to act on them.
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [], "do_sample": False}))

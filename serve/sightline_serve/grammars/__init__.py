@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from sightline_serve.grammars.compiling import Grammars, Refused
 from sightline_serve.grammars.guide import Compiled, GrammarError
-from sightline_serve.grammars.text import any_object, from_lark, from_schema
+from sightline_serve.grammars.text import OPTIONS, any_object, from_lark, from_schema
 
-__all__ = ["Compiled", "GrammarError", "Grammars", "Refused", "any_object", "from_lark", "from_schema"]
+__all__ = [
+    "OPTIONS",
+    "Compiled",
+    "GrammarError",
+    "Grammars",
+    "Refused",
+    "any_object",
+    "from_lark",
+    "from_schema",
+]

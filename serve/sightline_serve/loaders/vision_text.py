@@ -250,5 +250,7 @@ class VisionTextModel:
             for name, value in picture.items()
         }
 
-    def _render(self, turns: list[Turn]) -> str:
-        return str(self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    def _render(self, turns: list[Turn], tools: list[dict[str, Any]] | None = None) -> str:
+        more = {"tools": tools} if tools else {}
+        apply = self.processor.apply_chat_template
+        return str(apply(turns, tokenize=False, add_generation_prompt=True, **more))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from sightline_serve.schema.base import Lenient
+from sightline_serve.schema.tools import ToolCall
 
 
 class TextPart(Lenient):
@@ -34,5 +35,16 @@ def _as_parts(content: Any) -> Any:
 
 
 class Message(Lenient):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[list[Part], BeforeValidator(_as_parts, json_schema_input_type=str | list[Part])]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[list[Part], BeforeValidator(_as_parts, json_schema_input_type=str | list[Part] | None)]
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = Field(None, description="Ignored: templates do not tell people apart")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calls_say_nothing(cls, message: Any) -> Any:
+        """An assistant that called tools need not have said anything."""
+        if isinstance(message, dict) and message.get("role") == "assistant" and message.get("tool_calls"):
+            return {**message, "content": message.get("content") or []}
+        return message

@@ -78,7 +78,7 @@ def measure(
             # Turned by one each round, so that nobody always comes after the same neighbour.
             for server in [*servers[number % len(servers) :], *servers[: number % len(servers)]]:
                 name, start = server.peer.name, number * work.requests
-                with _weighed(server) as most:
+                with _weighed(server) as most, _named(name):
                     found = play(
                         server.base, subject, work.clients, work.requests, work.tokens, start
                     )  # fmt: skip
@@ -108,6 +108,15 @@ def _measured(server: Server, rounds: Sequence[Round], memory: int) -> Measured:
         memory,
         server.start_seconds,
     )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Says whose failure it was."""
+    try:
+        yield
+    except BenchError as problem:
+        raise BenchError(f"{name}: {problem}") from problem
 
 
 @contextmanager
