@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import re
 import signal
 import sys
 import time
@@ -59,6 +60,12 @@ def _share(text: str) -> float:
     return value
 
 
+def _sha256(text: str) -> str:
+    if re.fullmatch("[0-9a-f]{64}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA256: 64 digits 0-9a-f")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="sightline-serve",
@@ -80,8 +87,13 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--served-model-name", metavar="NAME", help="what clients call it (the folder's name)")
     model.add_argument(
-        "--loader", default="transformers", choices=["transformers"], help="how it is loaded (transformers)"
-    )
+        "--loader", default="transformers", choices=["transformers", "phi3", "unsloth"],
+        help="transformers; phi3: Phi-3-vision, which brings its own code; unsloth: 4 bits, CUDA only",
+    )  # fmt: skip
+    model.add_argument(
+        "--trust-code", type=_sha256, metavar="SHA256",
+        help="for --loader phi3: run the model's own code if this is its LC_ALL=C sha256sum *.py | sha256sum",
+    )  # fmt: skip
     model.add_argument(
         "--device", default="auto", choices=["auto", "cpu", "cuda"], help="auto: a GPU if torch sees one"
     )
@@ -203,6 +215,8 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
     args = made.parse_args(arguments)
     if not (args.model / "config.json").is_file():
         made.error(f"--model {args.model}: no config.json there; it must be a folder with a model in it")
+    if args.trust_code and args.loader != "phi3":
+        made.error("--trust-code is for --loader phi3: the other loaders run no code of the model's own")
     try:
         loopback = ipaddress.ip_address(args.host).is_loopback
     except ValueError:
@@ -227,6 +241,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         max_requests_per_key=args.max_requests_per_key,
         open_metrics=args.open_metrics,
         loader=args.loader,
+        trust_code=args.trust_code,
         device=args.device,
         dtype=args.dtype,
         max_model_len=args.max_model_len,

@@ -35,6 +35,7 @@ class Settings:
     max_requests_per_key: int | None = None
     open_metrics: bool = False
     loader: str = "transformers"
+    trust_code: str | None = None  # sha256 of the model's own code, see loaders.remote_code
     device: str = "auto"
     dtype: str = "auto"
     max_model_len: int | None = None

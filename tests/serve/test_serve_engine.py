@@ -161,6 +161,19 @@ def test_a_broken_folder_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+def test_packed_weights_without_their_library_are_one_clear_line(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((tiny / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    packed = broken(tiny, tmp_path / "packed", "config.json", json.dumps(config))
+    monkeypatch.setattr("sightline_serve.loaders.transformers_loader.find_spec", lambda name: None)
+    with pytest.raises(
+        StartError, match="quantised by bitsandbytes, and .* lacks bitsandbytes and accelerate"
+    ):
+        loaders.load(packed)
+
+
 def test_the_generation_config_gives_the_defaults(tiny: Path, tmp_path: Path) -> None:
     wanted = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [2, 5]}
     model = loaders.load(broken(tiny, tmp_path / "other", "generation_config.json", json.dumps(wanted)))

@@ -7,7 +7,11 @@ from importlib import import_module
 from sightline_serve.engine import Model
 from sightline_serve.settings import Settings
 
-LOADERS = {"transformers": "sightline_serve.loaders.transformers_loader"}
+LOADERS = {
+    "transformers": "sightline_serve.loaders.transformers_loader",
+    "phi3": "sightline_serve.loaders.phi3_loader",
+    "unsloth": "sightline_serve.loaders.unsloth_loader",
+}
 
 
 def load(settings: Settings) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 def load(settings: Settings) -> VisionTextModel:
     """Loads settings.model without any network. Raises StartError with one clear line."""
-    family = read_json(settings.model / "config.json").get("model_type")
+    config = read_json(settings.model / "config.json")
+    family, quantised = config.get("model_type"), _quantised(config, settings.model)
     if family not in FAMILIES:
         raise StartError(
             f"{settings.model}: the transformers loader serves {', '.join(FAMILIES)}; this is {family!r}."
@@ -38,25 +40,39 @@ def load(settings: Settings) -> VisionTextModel:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     transformers: Any = import_module("transformers")  # now: it reads the environment above
     transformers.utils.logging.disable_progress_bar()
-    device = _device(settings.device)
+    device = device_for(settings.device)
     dtype_name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
         processor = _processor(transformers, settings.model, family)
+        # A quantised checkpoint is put on its device while it is loaded and cannot be moved afterwards.
+        placed = {"device_map": {"": str(device)}} if quantised else {}
         model = transformers.AutoModelForImageTextToText.from_pretrained(
-            settings.model, local_files_only=True, **{dtype_name: _dtype(settings, device)}
+            settings.model, local_files_only=True, **{dtype_name: dtype_for(settings, device)}, **placed
         )
         if (
             getattr(processor, "tokenizer", None) is None
             or getattr(processor, "image_processor", None) is None
         ):
             raise StartError("it has no picture processor; is it a vision-language model?")
-        model = model.to(device).eval()
+        model = model.eval() if quantised else model.to(device).eval()
         return VisionTextModel(
             model, processor, FAMILIES[family](model), settings.model, device, settings.vision_cache_bytes
         )
     except Exception as error:  # anything may be wrong with a folder of files
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartError(f"cannot load the model in {settings.model}: {why}") from error
+
+
+def _quantised(config: dict[str, Any], folder: Path) -> bool:
+    """Whether the weights are packed. Raises StartError if what reads them is not here."""
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    missing = [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]
+    if method == "bitsandbytes" and missing:
+        raise StartError(
+            f"{folder}: the weights are quantised by bitsandbytes, and this environment lacks "
+            f"{' and '.join(missing)}: install them into it, or take weights that are not quantised."
+        )
+    return method is not None
 
 
 def _processor(transformers: Any, folder: Path, family: str) -> Any:
@@ -70,7 +86,7 @@ def _processor(transformers: Any, folder: Path, family: str) -> Any:
     )
 
 
-def _device(wanted: str) -> torch.device:
+def device_for(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise StartError("--device cuda: torch finds no CUDA GPU on this machine; try --device cpu.")
     return torch.device(
@@ -78,7 +94,7 @@ def _device(wanted: str) -> torch.device:
     )
 
 
-def _dtype(settings: Settings, device: torch.device) -> torch.dtype | str:
+def dtype_for(settings: Settings, device: torch.device) -> torch.dtype | str:
     """`auto`: the checkpoint's own on a GPU; float32 on a CPU, where half precision is slow and rough."""
     if settings.dtype != "auto":
         return DTYPES[settings.dtype]

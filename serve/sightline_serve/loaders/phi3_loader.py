@@ -1,0 +1,149 @@
+"""Phi-3-vision: a model that brings its own code, written for transformers 4.40 to about 4.48.
+
+Its forward keeps keys and values as tuples (the library's older form), so requests take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sightline_serve.chat import Template, Turn
+from sightline_serve.errors import StartError
+from sightline_serve.kv_cache import Layers, Row, RowCache
+from sightline_serve.loaders import config_files, remote_code
+from sightline_serve.loaders.transformers_loader import device_for, dtype_for
+from sightline_serve.reading import Chunk, Prompt, Text
+from sightline_serve.settings import Settings
+from sightline_serve.vision_cache import content_key
+from sightline_serve.vocabulary import Vocabulary
+
+FAMILY = "phi3_v"
+PICTURE = "<|image_"  # the first is <|image_1|>
+
+
+class Phi3Model:
+    """See engine.Model."""
+
+    joinable = False
+    placeholder_id = -1  # its processor writes -1 for the first picture's tokens, -2 for the second's ...
+
+    def __init__(self, model: Any, processor: Any, settings: Settings, device: torch.device) -> None:
+        self.model, self.processor, self.device = model, processor, device
+        self.tokenizer = processor.tokenizer
+        self.template = Template(self._render, PICTURE)
+        self.context = int(model.config.max_position_embeddings)
+        wanted = config_files.read_json(settings.model / "generation_config.json")
+        self.eos = config_files.eos(wanted, model, self.tokenizer)
+        self.vocabulary = Vocabulary(self.tokenizer, self.eos)
+        self.defaults = config_files.defaults(wanted)
+        self.longest_token = max(map(len, self.tokenizer.get_vocab()))
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.description = f"{FAMILY}, {self.parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
+
+    def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]:
+        inputs = self.processor(text, pictures or None, return_tensors="pt")
+        return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+
+    def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...]:
+        return tuple(content_key({"pixel_values": one}) for one in inputs.get("pixel_values", ()))
+
+    def layers(self) -> Layers | None:
+        return None
+
+    def beside(self) -> Layers | None:
+        return None
+
+    def places(self, pictures: int) -> int:
+        return 0
+
+    def start(self, prompt: Prompt) -> tuple[Any, Tensor]:
+        moved = {
+            name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
+            for name, value in prompt.inputs.items()
+        }
+        positions = torch.arange(prompt.length, device=self.device)[None]
+        out = self.model(**moved, position_ids=positions, past_key_values=None, use_cache=True)
+        return out.past_key_values, out.logits[0, -1]
+
+    def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]:
+        out = self.model(
+            input_ids=torch.tensor([[token]], device=self.device),
+            attention_mask=torch.ones(1, position + 1, dtype=torch.long, device=self.device),
+            position_ids=torch.tensor([[position]], device=self.device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return out.past_key_values, out.logits[0, -1]
+
+    def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
+        raise NotImplementedError("requests of this model take turns")
+
+    def settle(self, rows: RowCache, row: Row, text: Text) -> None:
+        raise NotImplementedError("requests of this model take turns")
+
+    def read_rows(self, rows: RowCache, chunks: Sequence[Chunk]) -> Tensor:
+        raise NotImplementedError("requests of this model take turns")
+
+    def step_rows(self, rows: RowCache, tokens: dict[Row, int]) -> Tensor:
+        raise NotImplementedError("requests of this model take turns")
+
+    def forget(self) -> None:
+        pass
+
+    def text(self, tokens: list[int]) -> str:
+        return str(
+            self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    def _render(self, turns: list[Turn]) -> str:
+        """Its template takes strings, with the pictures counted through the conversation."""
+        number = 0
+        plain = []
+        for turn in turns:
+            content = turn["content"]
+            if not isinstance(content, str):
+                parts = []
+                for part in content:
+                    number += part["type"] == "image"
+                    parts.append(f"{PICTURE}{number}|>\n" if part["type"] == "image" else part["text"])
+                content = "".join(parts)
+            plain.append({"role": turn["role"], "content": content})
+        return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
+
+
+def load(settings: Settings) -> Phi3Model:
+    """Loads settings.model, whose code must be the one that settings.trust_code names. Raises StartError."""
+    family = config_files.read_json(settings.model / "config.json").get("model_type")
+    if family != FAMILY:
+        raise StartError(f"{settings.model}: the phi3 loader serves {FAMILY}; this is {family!r}.")
+    remote_code.check(settings.model, settings.trust_code)
+    os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    # The library runs a copy of the code; one that an earlier run left there is not what was checked.
+    os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="sightline-code-")
+    transformers: Any = import_module("transformers")
+    device = device_for(settings.device)
+    flash = device.type == "cuda" and find_spec("flash_attn") is not None
+    dtype_name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
+    try:
+        local = {"local_files_only": True, "trust_remote_code": True}
+        processor = transformers.AutoProcessor.from_pretrained(settings.model, **local)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            settings.model,
+            **local,
+            **{dtype_name: dtype_for(settings, device)},
+            # Its config asks for flash attention, whether it is there or not.
+            attn_implementation="flash_attention_2" if flash else "eager",
+        )
+        return Phi3Model(model.to(device).eval(), processor, settings, device)
+    except Exception as error:  # anything may be wrong with a folder of files
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StartError(f"cannot load the model in {settings.model}: {why}") from error
