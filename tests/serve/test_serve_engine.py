@@ -169,7 +169,7 @@ def test_packed_weights_without_their_library_are_one_clear_line(
     packed = broken(tiny, tmp_path / "packed", "config.json", json.dumps(config))
     monkeypatch.setattr("sightline_serve.loaders.transformers_loader.find_spec", lambda name: None)
     with pytest.raises(
-        StartError, match="quantised by bitsandbytes, and .* lacks bitsandbytes and accelerate"
+        StartError, match=r"quantised by bitsandbytes, and .* lacks bitsandbytes and accelerate"
     ):
         loaders.load(packed)
 
