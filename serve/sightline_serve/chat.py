@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sightline_serve import errors
+from sightline_serve.detail import Detail
 from sightline_serve.schema import ImagePart, Message, TextPart
 from sightline_serve.schema.tools import Tool, ToolCall
 from sightline_serve.tools import EXAMPLE, NAME, Style, style_of
@@ -37,6 +38,7 @@ class PictureRef:
     number: int
     where: str
     url: str
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,23 @@ class Conversation:
         return sum(len(part.get("text", "")) for turn in self.turns for part in turn["content"])
 
 
-def read(messages: list[Message], tools: Sequence[Tool] = ()) -> Conversation:
-    """Raises a 400 ApiError for a picture outside a user's message, which templates silently drop."""
+def read(messages: list[Message], tools: Sequence[Tool] = (), root: str = "messages") -> Conversation:
+    """`root` is what the request calls them.
+
+    Raises a 400 ApiError for a picture outside a user's message, which templates silently drop.
+    """
     turns: list[Turn] = []
     pictures: list[PictureRef] = []
     for i, message in enumerate(messages):
         content: list[dict[str, str]] = []
         for j, part in enumerate(message.content):
-            where = f"messages[{i}].content[{j}]"
+            where = f"{root}[{i}].content[{j}]"
             match part:
                 case TextPart():
                     content.append({"type": "text", "text": part.text})
                 case ImagePart() if message.role == "user":
-                    pictures.append(PictureRef(len(pictures) + 1, where, part.image_url.url))
+                    asked = part.image_url
+                    pictures.append(PictureRef(len(pictures) + 1, where, asked.url, asked.detail))
                     content.append({"type": "image"})
                 case ImagePart():
                     raise errors.bad_request(

@@ -140,9 +140,7 @@ class Engine:
 
     def prepare(self, conversation: Conversation, pictures: list[Image.Image]) -> Prompt:
         """Tokens and pixels of a conversation, in a worker thread. Raises a 400 ApiError if it cannot fit."""
-        # Megabytes of text need no tokenizer to be seen to be too long.
-        if (least := conversation.characters // self.model.longest_token) >= self.context:
-            raise errors.context_length_exceeded(f"more than {least}", self.context)
+        self.check_length(conversation.characters)
         inputs = self.model.encode(self.model.template(conversation), pictures)
         length = int(inputs["input_ids"].shape[-1])
         if length >= self.context:
@@ -152,10 +150,30 @@ class Engine:
         if lost or len(keys) != len(pictures):
             log.error("the processor took %d picture(s) and left no place for them", len(pictures))
             raise errors.engine_failed()
-        prompt = Prompt(inputs, length, len(pictures), keys)
+        return self._fitting(Prompt(inputs, length, len(pictures), keys))
+
+    def prepare_text(self, text: str) -> Prompt:
+        """Tokens of a text without template and pictures. Raises a 400 ApiError if it cannot fit."""
+        self.check_length(len(text))
+        if self.model.template.placeholder in text:
+            raise errors.bad_request(
+                f"Leave the placeholder {self.model.template.placeholder} out of the text: pictures belong "
+                "into the messages of /v1/chat/completions.",
+                "prompt",
+                "placeholder_mismatch",
+            )
+        inputs = self.model.encode(text, [])
+        return self._fitting(Prompt(inputs, int(inputs["input_ids"].shape[-1]), 0))
+
+    def _fitting(self, prompt: Prompt) -> Prompt:
         if (room := self.room(prompt)) < 1:
-            raise errors.context_length_exceeded(str(length), max(0, length + room))
+            raise errors.context_length_exceeded(str(prompt.length), max(0, prompt.length + room))
         return prompt
+
+    def check_length(self, characters: int) -> None:
+        """Megabytes of text need no tokenizer to be seen to be too long."""
+        if (least := characters // self.model.longest_token) >= self.context:
+            raise errors.context_length_exceeded(f"more than {least}", self.context)
 
     def room(self, prompt: Prompt) -> int:
         """How many tokens an answer to it may have."""

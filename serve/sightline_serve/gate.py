@@ -22,7 +22,8 @@ from sightline_serve.settings import Settings
 log = logging.getLogger(__name__)
 
 OPEN = {"/", "/health", "/ready"}  # the page asks for the key itself
-KNOWN = {*OPEN, "/metrics", "/openapi.json", "/v1/models", "/v1/chat/completions"}
+ASKING = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"}
+KNOWN = {*OPEN, "/metrics", "/openapi.json", "/v1/models", *ASKING}
 
 
 def error_response(error: ApiError) -> JSONResponse:

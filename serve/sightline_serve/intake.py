@@ -12,6 +12,7 @@ from PIL import Image
 
 from sightline_serve import errors, memory, pictures
 from sightline_serve.chat import Conversation, PictureRef
+from sightline_serve.detail import at_detail
 from sightline_serve.fetch import Fetcher
 from sightline_serve.metrics import Metrics
 from sightline_serve.pictures import PictureError, Purse
@@ -103,7 +104,7 @@ class Intake:
         decoded = []
         for ref, raw in zip(refs, files, strict=True):
             try:
-                decoded.append(pictures.decode(raw, purse))
+                decoded.append(at_detail(pictures.decode(raw, purse), ref.detail))
             except PictureError as error:
                 raise self._refused(ref, error) from None
             self.metrics.pictures.labels("taken").inc()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sightline_serve.asking import sampling_params
 from sightline_serve.engine import Defaults
 from sightline_serve.errors import ApiError
 from sightline_serve.schema import ImagePart, TextPart, parse_chat
-from sightline_serve.service import sampling_params
 
 HELLO = {"role": "user", "content": "hello"}
 

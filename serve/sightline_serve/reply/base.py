@@ -21,6 +21,8 @@ class Reply:
 
     prefix = ""  # of its id
     kind = ""  # of the whole object
+    chunk_kind = ""
+    shared = 2**31  # how many choices have one prompt
 
     def __init__(self, model: str, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -56,16 +58,12 @@ class Reply:
         yield DONE
 
     @property
-    def chunk_kind(self) -> str:
-        return self.kind
-
-    @property
     def tokens(self) -> tuple[int, int] | None:
-        """Of the prompt, which all choices share, and of all choices; None before the first is whole."""
+        """Of the prompts, which choices share, and of all choices; None before the first is whole."""
         if not self.finishes:
             return None
-        finishes = list(self.finishes.values())
-        return finishes[0].prompt_tokens, sum(finish.completion_tokens for finish in finishes)
+        prompts = {number // self.shared: one.prompt_tokens for number, one in self.finishes.items()}
+        return sum(prompts.values()), sum(one.completion_tokens for one in self.finishes.values())
 
     def usage(self) -> dict[str, Any] | None:
         if self.tokens is None:

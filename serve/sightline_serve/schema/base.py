@@ -148,5 +148,9 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 
 # Kinds of parts and of formats, which pydantic puts into the path where it has chosen one.
-TAGS = ("text", "image_url")
-TAGGED = {("response_format", kind) for kind in ("text", "json_object", "json_schema")}
+TAGS = ("text", "image_url", "input_text", "output_text", "input_image")
+TAGGED = {
+    (field, kind)
+    for field in ("response_format", "format")
+    for kind in ("text", "json_object", "json_schema")
+}

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sightline_serve.detail import Detail
 from sightline_serve.schema.base import Lenient
 from sightline_serve.schema.tools import ToolCall
 
@@ -17,7 +18,7 @@ class TextPart(Lenient):
 
 class ImageUrl(Lenient):
     url: str = Field(min_length=1, description="A data URL (data:image/png;base64,...) or an http(s) URL")
-    detail: str | None = Field(None, description="Accepted; has no effect yet")
+    detail: Detail | None = Field(None, description="low: scaled down to fit 512 x 512 pixels")
 
 
 class ImagePart(Lenient):
@@ -40,6 +41,10 @@ class Message(Lenient):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     name: str | None = Field(None, description="Ignored: templates do not tell people apart")
+
+    @classmethod
+    def of(cls, role: Any, content: list[TextPart | ImagePart]) -> Message:
+        return cls(role=role, content=content, name=None)
 
     @model_validator(mode="before")
     @classmethod
