@@ -20,8 +20,22 @@ from sightline.hostside import Contents, describe
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-KIT_FOLDERS = ("serve/sightline_serve", "roles/vlm_server/templates", "roles/service/templates")
-"""What decides how the server runs besides its inputs; a change here is a new release."""
+
+@dataclass(frozen=True)
+class Server:
+    """What starts an engine: its package in the checkout, and the path that says 200 when it is ready."""
+
+    package: str
+    ready: str
+
+
+SERVERS = {
+    "sightline-serve": Server("serve/sightline_serve", "/ready"),
+    "llamacpp": Server("serve/sightline_llamacpp", "/health"),
+}
+
+KIT_FOLDERS = ("roles/vlm_server/templates", "roles/service/templates")
+"""What decides how a server runs besides its package and inputs; a change in either is a new release."""
 
 CONFIGURED_INDEX = ""
 SHORT = 12
@@ -91,7 +105,7 @@ def lay_out(
 ) -> Layout:
     """Work out the layout of `model` on `release` under `root`.
 
-    `start` is everything that decides how the server is started (port, options, user ...): any JSON.
+    `start` is everything that decides how the server is started (engine, port, options ...): any JSON.
     `base` is the Python that the environment stands on, if it brings PyTorch; another one is another
     environment. Raises OSError or FolderProblem when the kit's own files cannot be read.
     """
@@ -100,7 +114,10 @@ def lay_out(
     environment_digest = digest([lock_digests, dict(base)] if base else lock_digests)
     model_fingerprint = files_fingerprint(dict(model))
     source = model["source"].get("path")
-    kit = [describe(Contents(CHECKOUT / folder))["fingerprint"] for folder in KIT_FOLDERS]
+    # The plan refuses an engine that has none.
+    server = SERVERS.get(str(start.get("engine")))
+    folders = [server.package, *KIT_FOLDERS] if server else KIT_FOLDERS
+    kit = [describe(Contents(CHECKOUT / folder))["fingerprint"] for folder in folders]
     release_id = digest([environment_digest, model["name"], model_fingerprint, kit, start])[:SHORT]
     return Layout(
         root=root,

@@ -44,7 +44,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         name = (task_vars or {}).get("inventory_hostname", "?")
         reports = Path(_CHECKOUT) / REPORTS
         try:
-            chosen, why = choose_release(wanted["release"], str(wanted.get("device")), wanted["host"])
+            chosen, why = choose_release(
+                wanted["release"], str(wanted.get("device")), wanted["host"], str(wanted.get("engine"))
+            )
             model, release = load_model(wanted["model"]), load_release(chosen)
             ready = prepare(model, release, wanted)
             terms = read_terms(wanted.get("terms") or {})

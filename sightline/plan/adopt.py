@@ -45,6 +45,8 @@ def decide_adoption(there: Situation) -> tuple[Adoption | None, list[str]]:
     """
     mode = read_or_none(there.settings, "python_env", str) or "auto"
     named = read_or_none(there.settings, "pythons_named", bool)
+    if "torch" not in there.release["packages"]:
+        return None, ["the release needs no PyTorch"]
     if mode == "own" or (mode == "auto" and (there.release["accelerator"] != "cuda" or named)):
         return None, []
     reasons: list[str] = []
@@ -74,7 +76,7 @@ def wanted(release: Mapping[str, Any]) -> str:
     span = release["python"]
     parts = [
         f"Python {span['minimum']} or newer below {span['below']}",
-        f"PyTorch {release['packages']['torch']}",
+        *(f"PyTorch {version}" for version in (release["packages"].get("torch"),) if version),
     ]
     if release["accelerator"] == "cuda":
         parts += [f"CUDA {release['cuda']}", f"cuDNN {release['cudnn']}"]

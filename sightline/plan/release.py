@@ -10,9 +10,11 @@ from sightline.plan.reading import read_or_none
 AUTO = "auto"
 WITH_CUDA = "seed-cu124"
 FOR_CPUS = "cpu"
+WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu"}
+"""Engines that bring no PyTorch, and the one release that carries each."""
 
 
-def choose_release(wished: str, device: str, facts: Mapping[str, Any]) -> tuple[str, str]:
+def choose_release(wished: str, device: str, facts: Mapping[str, Any], engine: str = "") -> tuple[str, str]:
     """Return the release's name and why, "" where the person named it.
 
     A card, or a driver that was put into a container, takes the one with CUDA also where it does not work
@@ -21,6 +23,10 @@ def choose_release(wished: str, device: str, facts: Mapping[str, Any]) -> tuple[
     """
     if wished != AUTO:
         return wished, ""
+    if engine in WITHOUT_TORCH:
+        return WITHOUT_TORCH[
+            engine
+        ], f"it is the one with {engine}; it computes on the CPU, whatever GPU there is"
     if device == "cpu":
         return FOR_CPUS, "sightline_device asks for the CPU"
     listed = read_or_none(facts, "gpus", list) or []

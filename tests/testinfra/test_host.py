@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from testinfra.host import Host
 
 from sightline.deployment import Deployment
+from sightline.layout import SERVERS
 from sightline.prove.lockfile import drift, pins
 from tests.testinfra.facts import listening_addresses
 from tests.testinfra.on_host import INSTALLED, STATUS_OF
@@ -149,9 +150,10 @@ def test_alive(host: Host, deployment: Deployment) -> None:
 
 
 def test_ready(host: Host, deployment: Deployment) -> None:
-    """The server says that its model has answered (/ready)"""
-    status = _status(host, deployment, "/ready")
-    assert status == "200", f"/ready gives {status}"
+    """The server says that it is ready"""
+    path = SERVERS[deployment.engine].ready
+    status = _status(host, deployment, path)
+    assert status == "200", f"{path} gives {status}"
 
 
 def test_no_entry_without_the_key(host: Host, deployment: Deployment) -> None:

@@ -15,6 +15,7 @@ from sightline.catalogue import load_release
 from sightline.layout import (
     CHECKOUT,
     KIT_FOLDERS,
+    SERVERS,
     Indexes,
     Layout,
     digest,
@@ -24,7 +25,14 @@ from sightline.layout import (
     read_locks,
 )
 
-START = {"bind": "127.0.0.1", "port": 8642, "user": "root", "options": ["--max-images", "4"]}
+PACKAGE = SERVERS["sightline-serve"].package
+START = {
+    "engine": "sightline-serve",
+    "bind": "127.0.0.1",
+    "port": 8642,
+    "user": "root",
+    "options": ["--max-images", "4"],
+}
 FILES = [{"path": "config.json", "size": 2, "sha256": "0" * 64}]
 MODEL = {"name": "canary", "source": {"path": "canary/weights"}, "files": FILES}
 HUB_MODEL = {"name": "llava", "source": {"repo": "somebody/llava"}, "files": FILES}
@@ -34,7 +42,7 @@ HUB_MODEL = {"name": "llava", "source": {"repo": "somebody/llava"}, "files": FIL
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of its own, with this one's kit and locks and a small model."""
     folder = tmp_path / "checkout"
-    for name in (*KIT_FOLDERS, "requirements"):
+    for name in (*KIT_FOLDERS, *(server.package for server in SERVERS.values()), "requirements"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "canary/weights").mkdir(parents=True)
     (folder / "canary/weights/config.json").write_text("{}")
@@ -55,12 +63,22 @@ def made(
 def test_the_same_inputs_have_the_same_names(checkout: Path) -> None:
     before = made()
     # What tests and editors leave behind is no part of the kit.
-    (checkout / KIT_FOLDERS[0] / "__pycache__").mkdir()
-    (checkout / KIT_FOLDERS[0] / "__pycache__/api.cpython-311.pyc").write_text("x")
+    (checkout / PACKAGE / "__pycache__").mkdir()
+    (checkout / PACKAGE / "__pycache__/api.cpython-311.pyc").write_text("x")
     reordered = dict(reversed(START.items()))
 
     assert made() == before
     assert lay_out("/opt/sightline", MODEL, load_release("cpu"), reordered) == before
+
+
+def test_another_engine_is_another_release_and_its_package_counts_alone(checkout: Path) -> None:
+    ours, other = made(), made(engine="llamacpp")
+    assert ours.release_id != other.release_id
+
+    append(checkout / SERVERS["llamacpp"].package / "server.py")
+
+    assert made() == ours
+    assert made(engine="llamacpp").release_id != other.release_id
 
 
 def test_another_root_moves_the_paths_and_nothing_else(checkout: Path) -> None:
@@ -89,7 +107,7 @@ def append(file: Path) -> None:
     file.write_text(file.read_text() + "# changed\n")
 
 
-@pytest.mark.parametrize("folder", KIT_FOLDERS)
+@pytest.mark.parametrize("folder", [PACKAGE, *KIT_FOLDERS])
 def test_a_change_of_the_kit_is_another_release_on_the_same_environment(checkout: Path, folder: str) -> None:
     before = made()
     append(min(file for file in (checkout / folder).iterdir() if file.is_file()))

@@ -43,6 +43,12 @@ def test_whoever_names_one_gets_it(tmp_path: Path) -> None:
     assert choose_release("auto", "cpu", facts)[0] == FOR_CPUS
 
 
+def test_an_engine_without_pytorch_has_a_release_of_its_own(tmp_path: Path) -> None:
+    chosen, why = choose_release("auto", "auto", facts_of(bare_metal(tmp_path)), "llamacpp")
+    assert [item["engine"] for item in load_release(chosen)["engines"]] == ["llamacpp"]
+    assert "whatever GPU" in why
+
+
 def test_without_facts_nothing_is_assumed() -> None:
     assert choose_release("auto", "auto", {})[0] == FOR_CPUS
     assert choose_release("auto", "auto", {"gpus": "?", "pci": None, "driver": 1})[0] == FOR_CPUS

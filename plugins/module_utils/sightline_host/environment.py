@@ -255,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("path", type=Path, help="the environment's folder")
     parser.add_argument(
         "locks", nargs="+", metavar="LOCK",
-        help="lock file, in order; FILE@ installs it without dependencies, FILE@URL tries that index second too",
+        help="lock file, in order; FILE@ installs it without dependencies, FILE@URL from there in the end",
     )  # fmt: skip
     parser.add_argument("--interpreter", default=sys.executable)
     parser.add_argument("--cache", help="pip's cache folder, unless PIP_CACHE_DIR is set")
