@@ -46,7 +46,7 @@ def decide_adoption(there: Situation) -> tuple[Adoption | None, list[str]]:
     mode = read_or_none(there.settings, "python_env", str) or "auto"
     named = read_or_none(there.settings, "pythons_named", bool)
     if "torch" not in there.release["packages"]:
-        return None, ["the release needs no PyTorch"]
+        return None, ["the release needs none"] if mode == "adopt" else []
     if mode == "own" or (mode == "auto" and (there.release["accelerator"] != "cuda" or named)):
         return None, []
     reasons: list[str] = []

@@ -12,6 +12,8 @@ import pytest
 
 from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, files_below, free_port, pid_of
 
+pytestmark = pytest.mark.slow
+
 LLAMACPP = ("-e", "sightline_engine=llamacpp")
 
 

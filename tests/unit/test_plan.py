@@ -255,6 +255,12 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         entries("llava-1.5-7b-gguf", "cpu"),
         "engine_serves_model",
         "does not serve llava-1.5-7b-gguf",
+        "use llamacpp in release llamacpp-cpu",
+    ),
+    "no engine of this kit serves the model": (
+        entries("phi-3-vision-128k", "cpu"),
+        "engine_serves_model",
+        "does not serve phi-3-vision-128k",
         "no release of this kit serves it yet",
     ),
     "model of another release": (

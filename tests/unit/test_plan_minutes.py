@@ -166,11 +166,23 @@ def test_words_about_one_card_do_not_go_with_an_inventory(
             {"slots": 4, "pictures": 2, "device": "cpu"},
             ["--device", "cpu", "--max-num-seqs", "4", "--max-images", "2", "--threads", "2"],
         ),
+        # llama.cpp's server has no flag for these two.
+        (
+            {"engine": "llamacpp", "slots": 4, "pictures": 2, "device": "cpu"},
+            ["--max-num-seqs", "4", "--threads", "2"],
+        ),
     ],
 )
 def test_the_server_is_held_to_what_was_planned(settings: dict[str, Any], options: list[str]) -> None:
     wiring = yaml.safe_load((CHECKOUT / "playbooks/group_vars/all/wiring.yml").read_text())
-    said = {"device": "auto", "context": 0, "slots": 0, "pictures": 0, "serve_options": ["--threads", "2"]}
+    said = {
+        "engine": "sightline-serve",
+        "device": "auto",
+        "context": 0,
+        "slots": 0,
+        "pictures": 0,
+        "serve_options": ["--threads", "2"],
+    }
     values = {f"sightline_{name}": value for name, value in (said | settings).items()}
     rendered: Any = NativeEnvironment().from_string(wiring["sightline_all_serve_options"]).render(values)
     assert rendered == options
