@@ -56,7 +56,7 @@ def look_up(
 ) -> Found:
     """Ask the hub at `source` for `repo` at `revision` (a branch, a tag or a commit).
 
-    Left out are files that no pattern of `only` names (where there are any), those that one of `without` does,
+    Left out are files that no pattern of `only` names (where there are any), those one of `without` does,
     and what no engine needs. Small files are fetched to be hashed. Raises CatalogueError.
     """
     try:
