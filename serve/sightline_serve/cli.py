@@ -177,6 +177,11 @@ def parser() -> argparse.ArgumentParser:
         help="features of pictures seen before, in the host's memory; 0: none (256)",
     )
 
+    room.add_argument(
+        "--prefix-cache-mib", type=_number(0, float), default=256, metavar="N",
+        help="finished conversations, for their follow-ups, on the model's device; 0: none (256)",
+    )  # fmt: skip
+
     pictures = made.add_argument_group(
         "pictures", "Number, bytes and pixels count all pictures of one request together."
     )
@@ -251,6 +256,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         kv_cache_bytes=None if args.kv_cache_mib is None else int(args.kv_cache_mib * MIB),
         gpu_memory_utilization=args.gpu_memory_utilization,
         vision_cache_bytes=int(args.vision_cache_mib * MIB),
+        prefix_cache_bytes=int(args.prefix_cache_mib * MIB),
         budget=Budget(
             pictures=args.max_images,
             bytes=int(args.max_image_mib * MIB),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from sightline_serve import errors, joining
 from sightline_serve.chat import Conversation, Template
 from sightline_serve.kv_cache import Layers, Row, RowCache
+from sightline_serve.prefix_cache import Identity, PrefixCache
 from sightline_serve.reading import Chunk, Prompt, Text, together
 from sightline_serve.vocabulary import Vocabulary
 
@@ -41,7 +42,8 @@ class Slot:
     """A request that takes part: a row of the shared cache, or a cache of its own.
 
     `tokens` are those of its answer that were made before it gave up an earlier place; they are read again
-    behind the prompt. `done` counts what is in the cache, `length` what will be when all is read.
+    behind the prompt. `done` counts what is in the cache, `length` what will be when all is read. `reused` of
+    it was there from an earlier request; `said` are the tokens fed since.
     """
 
     prompt: Prompt
@@ -51,6 +53,8 @@ class Slot:
     cache: Any = None
     text: Text | None = None
     done: int = 0
+    reused: int = 0
+    said: list[int] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -79,6 +83,9 @@ class Model(Protocol):
 
     def layers(self) -> Layers | None:
         """Keys and values of any text, for their shapes; None where a request's cache is anything else."""
+
+    def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
+        """A number for each token of the prompt and behind it: two texts are the same as far as these are."""
 
     def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
         """What the text model reads of each prompt and `more` tokens behind it; all pictures in one go."""
@@ -119,6 +126,7 @@ class Engine:
         max_model_len: int | None = None,
         kv_bytes: int | None = None,
         max_rows: int = 8,
+        prefix_bytes: int = 0,
     ) -> None:
         """Raises StartError if `kv_bytes` of key/value cache are too few for any request."""
         self.model = model
@@ -131,6 +139,8 @@ class Engine:
         if self.budget:
             self.context = min(self.context, self.budget.longest())
         self.max_rows = max_rows
+        self.prefixes = PrefixCache(prefix_bytes)
+        self.token_bytes = joining.place_bytes(example) if example else 0
         rows = RowCache(example, self._spare, beside) if example else None
         self.rows = rows if rows and joining.agrees(model, rows) else None
 
@@ -203,6 +213,12 @@ class Engine:
         self.slots.append(slot)
         if self.rows:
             slot.row = self.rows.join()
+            if self.prefixes.kept:
+                identity = self.model.identity(prompt, slot.tokens)
+                kept, common = self.prefixes.longest(identity[:-1])  # one is left, for its logits
+                if common:
+                    self.rows.fill(slot.row, kept, common)
+                    slot.done = slot.reused = common
         return slot
 
     @torch.inference_mode()
@@ -251,17 +267,24 @@ class Engine:
             fed = {slot.row: token for slot, token in zip(slots, tokens, strict=True) if slot.row}
             # One copy of all rows to the host, where each request samples in its own way.
             logits = list(self.model.step_rows(self.rows, fed).to("cpu", torch.float32))
-        for slot in slots:
+        for slot, token in zip(slots, tokens, strict=True):
+            slot.said.append(token)
             slot.length += 1
             slot.done = slot.length
         return logits
 
     @torch.inference_mode()
-    def release(self, slot: Slot) -> None:
-        """The request is over: its memory is free for others. Harmless when done twice."""
+    def release(self, slot: Slot, keep: bool = False) -> None:
+        """The request is over: its memory is free for others. Harmless when done twice.
+
+        `keep`: what it read and said may be the beginning of another one.
+        """
         if slot in self.slots:
             self.slots.remove(slot)
             if self.rows and slot.row:
+                if keep and self.prefixes.wants(slot.row.length, self.token_bytes):
+                    identity = self.model.identity(slot.prompt, [*slot.tokens, *slot.said])
+                    self.prefixes.keep(identity[: slot.row.length], self.rows.copied(slot.row))
                 self.rows.leave(slot.row)
             slot.cache = slot.row = slot.text = None
 
@@ -269,6 +292,7 @@ class Engine:
     def empty(self) -> None:
         """Gives back what memory can be had: kept pictures, and the cache if nobody runs."""
         self.model.forget()
+        self.prefixes.clear()
         if self.rows and not self.slots:
             self.rows.clear()
         if torch.cuda.is_available():

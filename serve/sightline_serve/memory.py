@@ -46,6 +46,15 @@ def kv_bytes(settings: Settings) -> int:
     return cuda_bytes(settings.gpu_memory_utilization) if on_gpu else cpu_bytes()
 
 
+def shares(settings: Settings) -> tuple[int, int]:
+    """Bytes for running and for finished requests; what the operator gave is for the running ones."""
+    both = kv_bytes(settings)
+    if settings.kv_cache_bytes is not None:
+        return both, settings.prefix_cache_bytes
+    kept = min(settings.prefix_cache_bytes, both // 8)
+    return both - kept, kept
+
+
 def cpu_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
     """Half of the memory that this process can still have: the machine's, or its container's (cgroup v2)."""
     free = next(

@@ -40,6 +40,11 @@ class Metrics:
         self.preempted = Counter(
             "sightline_preempted", "Requests sent back to the queue for want of memory", registry=registry
         )
+        self.reused = Counter(
+            "sightline_reused_prompt_tokens",
+            "Prompt tokens that were in the cache from an earlier request",
+            registry=registry,
+        )
         self.ready = Gauge("sightline_ready", "1 once the model has answered a warm-up", registry=registry)
 
     def first_token(self, sequence: Sequence) -> None:

@@ -183,6 +183,9 @@ class Scheduler:
             self.running.append(sequence)
             try:
                 sequence.slot = self.engine.admit(sequence.prompt, sequence.tokens)
+                self.metrics.reused.inc(sequence.slot.reused)
+                if not sequence.tokens:
+                    sequence.cached_tokens = sequence.slot.reused
             except Exception as error:
                 self._failed([sequence], error)
 
@@ -216,7 +219,7 @@ class Scheduler:
         while len(self.running) > 1 and not self.engine.has_room():
             sequence = self.running.pop()
             if sequence.slot:
-                self.engine.release(sequence.slot)
+                self.engine.release(sequence.slot, keep=True)
                 sequence.slot = None
             self.metrics.preempted.inc()
             with self.changed:
@@ -227,7 +230,7 @@ class Scheduler:
         for sequence in self.running:
             sequence.done = sequence.done or sequence.cancelled
             if sequence.done and sequence.slot is not None:
-                self.engine.release(sequence.slot)
+                self.engine.release(sequence.slot, keep=sequence.whole)
                 sequence.slot = None
         self.running = [sequence for sequence in self.running if not sequence.done]
 

@@ -78,6 +78,7 @@ class Sequence:
         self.cached_tokens = 0  # set by whoever reuses a part of the prompt
         self.cancelled = False
         self.done = False
+        self.whole = False
         self.submitted = time.monotonic()
 
     @property
@@ -121,7 +122,7 @@ class Sequence:
             self._say(self.stops.push(self.detokenizer.flush()))
             self._say(self.stops.flush())
             rest = self.ledger.rest()
-        self.done = True
+        self.done = self.whole = True
         reason = "stop" if self.stops.hit else reason
         self.send(Finish(reason, self.prompt.length, self.generated, rest, self.cached_tokens))
 

@@ -102,7 +102,8 @@ class Service:
 
     def _engine(self, model: Model) -> Engine:
         settings = self.settings
-        engine = Engine(model, settings.max_model_len, memory.kv_bytes(settings), settings.max_num_seqs)
+        running, kept = memory.shares(settings)
+        engine = Engine(model, settings.max_model_len, running, settings.max_num_seqs, kept)
         log.info(
             "key/value cache: %s tokens, context %d, %s",
             engine.budget.tokens if engine.budget else "uncounted",

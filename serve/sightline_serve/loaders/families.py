@@ -29,6 +29,9 @@ class Family(Protocol):
     def tower(self, pictures: list[Picture]) -> list[Tensor]:
         """Features [tokens, width] of each picture, in one forward; `pictures` are on the model's device."""
 
+    def counts(self, inputs: Inputs, placeholder: int) -> list[int]:
+        """How many places in the token sequence each picture of a prompt takes."""
+
     def positions(self, inputs: Inputs, pictures: list[Picture]) -> tuple[Tensor, int]:
         """Positions [axes, tokens] of a prompt, and how far what follows is from counting tokens."""
 
@@ -75,6 +78,10 @@ class Llava(Merging):
 
     def split(self, inputs: Inputs) -> list[Picture]:
         return [{"pixel_values": pixels} for pixels in inputs.get("pixel_values", [])]
+
+    def counts(self, inputs: Inputs, placeholder: int) -> list[int]:
+        pictures = len(inputs.get("pixel_values", []))
+        return [int((inputs["input_ids"] == placeholder).sum()) // pictures] * pictures
 
     def tower(self, pictures: list[Picture]) -> list[Tensor]:
         config = self.model.config

@@ -35,6 +35,9 @@ class Mllama(Merging):
         each = zip(*(inputs[name][0] for name in ARGUMENTS), strict=True)
         return [dict(zip(ARGUMENTS, picture, strict=True)) for picture in each]
 
+    def counts(self, inputs: Inputs, placeholder: int) -> list[int]:
+        return [1] * len(self.split(inputs))
+
     def tower(self, pictures: list[Picture]) -> list[Tensor]:
         arguments = {
             name: torch.stack([picture[name] for picture in pictures])[:, None] for name in ARGUMENTS

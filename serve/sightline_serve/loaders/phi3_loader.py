@@ -21,6 +21,7 @@ from sightline_serve.errors import StartError
 from sightline_serve.kv_cache import Layers, Row, RowCache
 from sightline_serve.loaders import config_files, remote_code
 from sightline_serve.loaders.transformers_loader import device_for, dtype_for
+from sightline_serve.prefix_cache import Identity
 from sightline_serve.reading import Chunk, Prompt, Text
 from sightline_serve.settings import Settings
 from sightline_serve.vision_cache import content_key
@@ -83,6 +84,9 @@ class Phi3Model:
             use_cache=True,
         )
         return out.past_key_values, out.logits[0, -1]
+
+    def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
+        raise NotImplementedError("requests of this model take turns")
 
     def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
         raise NotImplementedError("requests of this model take turns")

@@ -56,6 +56,10 @@ class QwenVL(Merging):
             for pixels, grid in zip(patches, grids, strict=True)
         ]
 
+    def counts(self, inputs: Inputs, placeholder: int) -> list[int]:
+        grids = inputs.get("image_grid_thw")
+        return [] if grids is None else (grids.prod(1) // self.merge**2).tolist()
+
     def tower(self, pictures: list[Picture]) -> list[Tensor]:
         grids = torch.stack([picture["image_grid_thw"] for picture in pictures])
         made = self.visual(torch.cat([picture["pixel_values"] for picture in pictures]), grid_thw=grids)

@@ -5,12 +5,14 @@ For each family, tests compare this loop, alone and batched, with `model.generat
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -19,6 +21,7 @@ from sightline_serve.chat import Template, Turn
 from sightline_serve.kv_cache import Layers, Row, RowCache, Window
 from sightline_serve.loaders import attention, config_files, mllama
 from sightline_serve.loaders.families import Family, Inputs
+from sightline_serve.prefix_cache import Identity
 from sightline_serve.reading import Chunk, Cross, Prompt, Text
 from sightline_serve.vision_cache import Picture, VisionCache, content_key
 from sightline_serve.vocabulary import Vocabulary
@@ -91,6 +94,18 @@ class VisionTextModel:
 
     def keys(self, inputs: Inputs) -> tuple[bytes, ...]:
         return tuple(map(content_key, self.family.split(inputs)))
+
+    def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
+        ids = np.array([*prompt.tokens, *more], dtype=np.int64)
+        if not prompt.keys:
+            return ids
+        if not self.family.merges:  # any token may look at any picture
+            return ids ^ _number(b"".join(prompt.keys))
+        counts = self.family.counts(prompt.inputs, self.placeholder_id or 0)
+        numbers = [_number(key) for key, count in zip(prompt.keys, counts, strict=True) for _ in range(count)]
+        places = np.flatnonzero(ids[: prompt.length] == self.placeholder_id)
+        ids[places] = numbers
+        return ids
 
     def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
         pictures = [[self._moved(one) for one in self.family.split(prompt.inputs)] for prompt in prompts]
@@ -254,3 +269,8 @@ class VisionTextModel:
         more = {"tools": tools} if tools else {}
         apply = self.processor.apply_chat_template
         return str(apply(turns, tokenize=False, add_generation_prompt=True, **more))
+
+
+def _number(key: bytes) -> int:
+    """A picture's content as a number that is no token's: negative, of 63 bits."""
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little", signed=True) | -(2**63)
