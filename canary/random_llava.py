@@ -79,16 +79,16 @@ _PLAIN = re.compile("[!-~\u0120]+")
 """Printable ASCII; U+0120 is how byte-level tokenizers write a blank."""
 
 
-def _tokens(canary: Path) -> list[str]:
-    """The vocabulary by id; special tokens are left empty.
+def plain_tokens(canary: Path) -> list[int]:
+    """The ids of the canary's tokens that are plain text.
 
-    Those that are not plain text score 0, and of hundreds of random scores some are above it: no answer ends
-    early, and every token is text that a server shows at once.
+    All others get the score 0, and of hundreds of random scores some are above it: no answer ends early, and
+    every token is text that a server shows at once.
     """
     read = json.loads((canary / "tokenizer.json").read_text())
     special = {token["id"] for token in read["added_tokens"]}
-    numbered = sorted((number, token) for token, number in read["model"]["vocab"].items())
-    return ["" if number in special else token for number, token in numbered]
+    vocabulary = read["model"]["vocab"].items()
+    return sorted(number for token, number in vocabulary if number not in special and _PLAIN.fullmatch(token))
 
 
 def build(canary: Path, folder: Path) -> None:
@@ -110,8 +110,9 @@ def build(canary: Path, folder: Path) -> None:
             weights[name] = np.ones(shape, np.float16)
         else:
             weights[name] = (draw.standard_normal(shape, np.float32) * SPREAD).astype(np.float16)
-    mute = [number for number, token in enumerate(_tokens(canary)) if not _PLAIN.fullmatch(token)]
-    weights["language_model.lm_head.weight"][mute] = 0
+    head = weights["language_model.lm_head.weight"]
+    said = set(plain_tokens(canary))
+    head[[number for number in range(len(head)) if number not in said]] = 0
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     export_pair(folder, folder / "gguf")
 

@@ -7,6 +7,7 @@ import json
 import re
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.bench.machine import load, this_machine
@@ -21,7 +22,7 @@ from sightline.bench.serve.peers import OURS, PEERS, Peer
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-MODELS = ("canary", "llava")
+MODELS = ("canary", "llava", "mllama")
 LEAST = {"transformers serve": 4.0, "vLLM": 1.0}
 """The budgets: requests a second of sightline-serve over theirs, at least."""
 
@@ -122,7 +123,7 @@ def _measure(model: str, servers: tuple[Peer, ...], work: Work) -> list[Measured
         scratch = FOLDER / "serve"
         scratch.mkdir(parents=True, exist_ok=True)
         engine = subjects.environment("engine")
-        subject = subjects.canary() if model == "canary" else subjects.llava(scratch, engine / "bin/python")
+        subject = _subject(model, scratch, engine / "bin/python")
         peers = {}
         for peer in servers:
             if not peer.takes(subject):
@@ -133,6 +134,15 @@ def _measure(model: str, servers: tuple[Peer, ...], work: Work) -> list[Measured
                 vllm_repairs.mend(folder)
             peers[peer.name] = (peer, folder)
         return measure(peers, subject, work, scratch, say)
+
+
+def _subject(model: str, scratch: Path, python: Path) -> subjects.Subject:
+    match model:
+        case "llava":
+            return subjects.llava(scratch, python)
+        case "mllama":
+            return subjects.mllama(scratch, python)
+    return subjects.canary()
 
 
 def _pair(seconds: tuple[float, ...]) -> str:

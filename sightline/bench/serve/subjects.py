@@ -75,12 +75,24 @@ def llava(scratch: Path, python: Path) -> Subject:
     Raises BenchError.
     """
     folder = scratch / "random-llava"
-    if not (folder / "gguf/mmproj-canary-f16.gguf").exists():
-        words = [str(python), "-m", "canary.random_llava"]
-        made = run([*words, str(CHECKOUT / "canary/weights"), str(folder)], folder=CHECKOUT)
-        if made.code:
-            raise BenchError(f"the random LLaVA could not be made: {made.output.strip()[-500:]}")
+    _make("canary.random_llava", folder, folder / "gguf/mmproj-canary-f16.gguf", python)
     return Subject("random LLaVA, 300 M", "llava", folder, folder / "gguf", "Describe it.", sees=False)
+
+
+def mllama(scratch: Path, python: Path) -> Subject:
+    """A Llama 3.2 Vision of 300 M random parameters, made like the LLaVA. Raises BenchError."""
+    folder = scratch / "random-mllama"
+    _make("canary.random_mllama", folder, folder / "generation_config.json", python)
+    return Subject("random mllama, 300 M", "mllama", folder, None, "Describe it.", sees=False)
+
+
+def _make(module: str, folder: Path, last: Path, python: Path) -> None:
+    """Runs the program that makes a model, unless `last`, the file that it writes last, is there."""
+    if last.exists():
+        return
+    made = run([str(python), "-m", module, str(CHECKOUT / "canary/weights"), str(folder)], folder=CHECKOUT)
+    if made.code:
+        raise BenchError(f"{folder.name} could not be made: {made.output.strip()[-500:]}")
 
 
 def _disc(colour: tuple[int, int, int], number: int) -> str:
