@@ -65,7 +65,7 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
         return card()
 
     routes.add(app, service)
-    openapi.describe(app)
+    openapi.describe(app, settings.served_model_name)
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> Response:
@@ -78,9 +78,9 @@ def build_app(service: Service, keys: KeyRing) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         message = f"{error.detail}: {request.method} {request.url.path[:200]}"
-        return error_response(
-            ApiError(error.status_code, message, code=str(error.detail).lower().replace(" ", "_"))
-        )
+        refused = ApiError(error.status_code, message, code=str(error.detail).lower().replace(" ", "_"))
+        refused.headers.update(error.headers or {})  # a 405 says what is allowed
+        return error_response(refused)
 
     app.add_middleware(Unbroken)
     app.add_middleware(Gate, settings=settings, metrics=service.metrics, keys=keys)

@@ -130,7 +130,7 @@ def asked(body: type[BaseModel], answer: type[BaseModel], streams: bool = False)
     _bodies[body.__name__] = body
     answered: dict[str, Any] = {"model": answer, "description": "The answer"}
     if streams:
-        stream = {"schema": {"type": "string", "description": "Server-sent events, where `stream` is true"}}
+        stream = {"schema": {"description": "Server-sent events, where `stream` is true"}}
         answered["content"] = {"text/event-stream": stream}
     return {
         "responses": {200: answered, **refusals(*REFUSALS)},
@@ -144,8 +144,8 @@ def asked(body: type[BaseModel], answer: type[BaseModel], streams: bool = False)
     }
 
 
-def describe(app: FastAPI) -> None:
-    """Makes app.openapi() tell of the requests too, and of the key."""
+def describe(app: FastAPI, model: str) -> None:
+    """Makes app.openapi() tell of the requests too, of the one `model` that they may name, and of the key."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -153,6 +153,8 @@ def describe(app: FastAPI) -> None:
             _, defined = models_json_schema(
                 [(body, "validation") for body in _bodies.values()], ref_template=PLACE
             )
+            for body in _bodies:
+                defined["$defs"][body]["properties"]["model"] |= {"enum": [model]}
             components = made.setdefault("components", {})
             components.setdefault("schemas", {}).update(defined["$defs"])
             components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
