@@ -37,10 +37,15 @@ def kit(entry: Path, files: Path | None) -> Contents:
 
 def words(path: str, models: str, sources: Sequence[str], options: Sequence[str]) -> list[str]:
     """The options of sightline-fetch for a job that runs in the folder above its kit."""
-    found = ["--entry", "kit/entry.json", "--target", path, "--link-from", models]
+    found = ["--json", "--entry", "kit/entry.json", "--target", path, "--link-from", models]
     for source in sources:
         found += ["--source", source]
     return [*found, *options]
+
+
+def share_words(path: str, listen: str) -> list[str]:
+    """The options of sightline_fetch.share for a job beside the one that fetches `path`."""
+    return ["--entry", "kit/entry.json", "--target", path, "--listen", listen]
 
 
 @dataclass

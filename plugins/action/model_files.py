@@ -19,7 +19,7 @@ if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
 from sightline.catalogue import CatalogueError  # noqa: E402
-from sightline.fetching import Told, kit, words  # noqa: E402
+from sightline.fetching import Told, kit, share_words, words  # noqa: E402
 from sightline.hostside import FolderProblem, describe, pack  # noqa: E402
 
 display = Display()
@@ -37,8 +37,8 @@ NO_PYTHON = "{}: no Python from 3.10 on is there to fetch with; install one, or 
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """state, fetch (entry, files, local, path, job, sources, options, token, interpreters, timeout): see
-    plugins/modules/model_files.py.
+    """state, fetch (entry, files, local, path, job, sources, options, token, interpreters, share, timeout):
+    see plugins/modules/model_files.py.
     """
 
     TRANSFERS_FILES = False
@@ -50,6 +50,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._fetch = dict(self._task.args["fetch"])
         if self._task.check_mode:
             return {"changed": True, "state": "working"}
+        if self._task.args.get("state") == "unshared":
+            arguments = {"job": str(self._fetch["job"]), "unshare": True}
+            ended = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+            return dict(ended) | {"changed": False}
         if self._task.args.get("state") == "started":
             started = self._start(task_vars)
             told = Told()
@@ -76,6 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "token": str(wanted.get("token") or ""),
             "interpreters": [str(name) for name in wanted.get("interpreters") or () if name],
             "words": words(path, os.path.dirname(path), sources, list(map(str, wanted.get("options") or ()))),
+            "share": share_words(path, str(wanted["share"])) if wanted.get("share") else [],
             "wait": SHORT_WAIT,
         }
         handle, local = tempfile.mkstemp(prefix="sightline-", suffix=".tgz")

@@ -23,6 +23,7 @@ examples:
   scripts/bench provision           what a no-change site.yml costs over ssh, against `ansible -m ping`
   scripts/bench cold                what a first site.yml costs, against the bare commands
   scripts/bench serve               pictures answered a second, beside transformers serve, vLLM and llama.cpp
+  scripts/bench fetch               what sightline-fetch gets out of a link, against curl and aria2
   scripts/bench provision --help    what exactly is measured, and what it makes on this machine
 
 Seconds depend on the machine and on what else it does; the ratios of things measured side by side are the

@@ -11,7 +11,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "stand_ins"))
-
-from hub import Hub, wait_until
-
 from tests.ansible.clones import CHECKOUT, copy_checkout, plain_environment
+from tests.stand_ins.hub import Hub, wait_until
 
 FILES = {
     "model-00001.bin": random.Random(1).randbytes(12 << 20),

@@ -22,6 +22,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 CHUNK = 64 << 10
+LARGE = 100_000
+"""Bytes from which a file is kept by its sha256 (LFS); smaller ones have git's own name."""
 
 
 @dataclass
@@ -74,11 +76,13 @@ class Hub:
         token: str = "",
         trusted: bool = True,
         certificate: Path | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.files, self.repo, self.commit = dict(files), repo, commit
         self.token, self.trusted = token, trusted
         self.faults = Faults()
         self.info: dict[str, object] = {}
+        self._digests: dict[str, tuple[bytes, str]] = {}
         self.requests: list[Request] = []
         self.leaks: list[str] = []
         self.sent = 0
@@ -90,9 +94,9 @@ class Hub:
             pass
 
         Handler.hub = hub
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{host}:{self._server.server_address[1]}"
         if certificate:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(certificate)
@@ -107,6 +111,18 @@ class Hub:
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def digest(self, path: str) -> str:
+        """sha256 of a large file, git's own name of a small one; worked out once for each content."""
+        content = self.files[path]
+        known = self._digests.get(path)
+        if known is None or known[0] is not content:
+            if len(content) > LARGE:
+                found = hashlib.sha256(content).hexdigest()
+            else:
+                found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            known = self._digests[path] = (content, found)
+        return known[1]
 
     def asked_for(self, path: str) -> list[Request]:
         return [request for request in self.requests if request.path.endswith(path)]
@@ -182,10 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
         listed: list[dict[str, object]] = []
         for path, content in self.hub.files.items():
             size = len(content) + self.hub.faults.listed_size
-            git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            git = "0" * 40 if len(content) > LARGE else self.hub.digest(path)
             entry: dict[str, object] = {"type": "file", "path": path, "size": size, "oid": git}
-            if len(content) > 100_000:
-                entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": size, "pointerSize": 134}
+            if len(content) > LARGE:
+                entry["lfs"] = {"oid": self.hub.digest(path), "size": size, "pointerSize": 134}
             listed.append(entry)
         listed.append({"type": "directory", "path": "folder", "size": 0, "oid": "0" * 40})
         return listed
@@ -209,10 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
             first, end = int(asked_range[1]), min(int(asked_range[2]) + 1, len(content))
             self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(content)}")
         self.send_header("X-Repo-Commit", faults.commit or hub.commit)
-        large = len(content) > 100_000
-        digest = (
-            hashlib.sha256(content) if large else hashlib.sha1(b"blob %d\0" % len(content) + content)
-        ).hexdigest()
+        large = len(content) > LARGE
+        digest = hub.digest(path)
         self.send_header("ETag", f'"{digest}"')
         if large:
             self.send_header("X-Linked-ETag", f'"{digest}"')

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "stand_ins"))
-
-from hub import Hub
-
 from sightline.catalogue import CatalogueError, catalogue_problems, load_model, missing_facts
 from sightline.catalogue import __main__ as command
 from sightline.catalogue.adding import check_free, make_entry, usual_name, write_entry
 from sightline.catalogue.config import UnknownArchitecture, read_config, read_quantisation
 from sightline.catalogue.hub import Terms, look_up
+from tests.stand_ins.hub import Hub
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WEIGHTS = b"\7" * 300_000

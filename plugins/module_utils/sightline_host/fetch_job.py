@@ -74,11 +74,12 @@ def start(
     python: str,
     words: Sequence[str],
     secrets: Mapping[str, str],
+    program: str = "sightline_fetch",
 ) -> bool:
     """Start the fetch, or leave one at work that was told the same. Returns whether it was started.
 
-    `words`: of sightline-fetch, relative paths are below the kit. `secrets`: go to its environment only.
-    Raises JobProblem, FolderProblem, OSError.
+    `words`: of the program, a module of the kit; relative paths are below the job. `secrets` go to its
+    environment only. Raises JobProblem, FolderProblem, OSError.
     """
     told = json.dumps([manifest["fingerprint"], list(words), _digest(secrets)])
     if is_at_work(job):
@@ -98,7 +99,7 @@ def start(
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         process = subprocess.Popen(
-            ["sh", "-c", _RUN, "sightline-fetch", python, "-m", "sightline_fetch", "--json", *words],
+            ["sh", "-c", _RUN, "sightline-fetch", python, "-m", program, *words],
             cwd=job, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,), umask=0o022,
         )  # fmt: skip

@@ -1,0 +1,93 @@
+"""The subcommand `fetch`: its words, and its run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sightline.bench.fetch.measure import LEAST_SHARE, OURS, ROUND_TRIPS, OnLink, measure
+from sightline.bench.machine import load, this_machine
+from sightline.bench.provision.command import FOLDER, alone, rounds, say
+from sightline.bench.provision.table import spread
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_TEACH = """\
+What it does: a stand-in hub of the tests serves one file of random bytes, and sightline-fetch, curl, aria2
+(if it is installed) and `hf download` (if an environment of this checkout has it) bring it in turn.
+sightline-fetch's time has its start, its sha256 and its syncs in it; curl and aria2 verify nothing. The link
+of 1 Gbit/s and 100 ms is a relay in user space, no netem: see sightline/bench/fetch/relay.py.
+Budget: at least 90% of what the better of curl and aria2 gets.
+
+examples:
+  scripts/bench fetch                              both links, three rounds of 600 MB
+  scripts/bench fetch --link loopback --rounds 1   a quick look
+  scripts/bench fetch --json > fetch.json          for programs; progress goes to standard error
+
+exit codes: 0 measured, 1 a budget was missed (only with --check), 2 not measured (the reason is printed),
+130 stopped with ctrl-C
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the subcommand to scripts/bench."""
+    about = "what sightline-fetch gets out of a link, against curl, aria2 and hf download"
+    parser = commands.add_parser(
+        "fetch",
+        help=about,
+        description=f"Measure {about}.",
+        epilog=_TEACH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--link", action="append", choices=list(ROUND_TRIPS), help="only this link")
+    parser.add_argument("--rounds", type=rounds, default=3, help="how often each is measured (default: 3)")
+    parser.add_argument("--size", type=_megabytes, default=600, metavar="MB", help="of the file (600)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--check", action="store_true", help="exit code 1 when a budget is missed")
+    parser.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    machine, started, before = this_machine(), datetime.now(UTC), load()
+    folder = FOLDER / "fetch"
+    with alone(FOLDER):
+        try:
+            found = [
+                measure(folder, link, given.size * 1_000_000, given.rounds, say)
+                for link in given.link or ROUND_TRIPS
+            ]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    busy = (before, load())
+    if given.json:
+        told = {"schema": 1, "bench": "fetch", "at": started.isoformat(timespec="seconds")}
+        told |= {"machine": machine.to_dict(), "load": busy, "rounds": given.rounds}
+        print(json.dumps(told | {"links": [each.to_dict() for each in found]}, indent=1))
+    else:
+        for each in found:
+            print("\n".join(lines(each)))
+        print(f"on {machine.words}; load {busy[0]} before, {busy[1]} after; {started:%Y-%m-%d %H:%M} UTC")
+    return 1 if given.check and not all(each.kept for each in found) else 0
+
+
+def lines(result: OnLink) -> list[str]:
+    """One link's result as people read it."""
+    told = [f"{result.link}, {result.size / 1e6:,.0f} MB"]
+    for name, times in result.times.items():
+        rate = result.size / times.median / 1e6
+        told.append(f"  {name:15}  {spread(times, '{:.2f}', ' s')}; {rate:,.0f} MB/s")
+    budget = f"budget {'kept' if result.kept else 'MISSED'}"
+    told.append(
+        f"  {budget}: {OURS} gets {spread(result.shares, '{:.2f}')} of the best, at least {LEAST_SHARE:g}"
+    )
+    return told
+
+
+def _megabytes(words: str) -> int:
+    if not words.isdigit() or not 1 <= int(words) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{words!r} is no number of megabytes from 1 to 10000")
+    return int(words)
