@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from sightline.bench import cold, provision, serve
+from sightline.bench import cold, fetch, provision, serve
 from sightline.bench.errors import BenchError, NotHere
 from sightline.bench.running import no_more_interruptions
 
-SUBCOMMANDS = (provision, cold, serve)
+SUBCOMMANDS = (provision, cold, serve, fetch)
 
 _TEACH = """\
 examples:
