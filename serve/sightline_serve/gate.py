@@ -38,6 +38,7 @@ class Gate:
         self.keys = keys
         self.open = OPEN | {"/metrics"} if settings.open_metrics else OPEN
         self.places = Places(settings.max_num_seqs + settings.max_queue, settings.max_requests_per_key)
+        metrics.inside.set_function(self.places.taken.total)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -45,6 +45,9 @@ class Metrics:
             "Prompt tokens that were in the cache from an earlier request",
             registry=registry,
         )
+        self.inside = Gauge(
+            "sightline_requests_inside", "Requests from the door to their last byte", registry=registry
+        )
         self.ready = Gauge("sightline_ready", "1 once the model has answered a warm-up", registry=registry)
 
     def first_token(self, sequence: Sequence) -> None:

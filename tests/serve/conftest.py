@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -49,8 +50,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     """start(model, *flags) -> a ServerProcess that is ready; all of them are ended with the session."""
     started: list[ServerProcess] = []
 
-    def go(model: Path, *flags: str, wait: bool = True) -> ServerProcess:
-        server = ServerProcess(model, *flags, log=tmp_path_factory.mktemp("server") / "log")
+    def go(model: Path, *flags: str, wait: bool = True, **options: Any) -> ServerProcess:
+        server = ServerProcess(model, *flags, log=tmp_path_factory.mktemp("server") / "log", **options)
         started.append(server)
         if wait:
             server.wait_ready()

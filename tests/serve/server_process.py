@@ -19,25 +19,26 @@ PYTHON = os.environ.get("SIGHTLINE_ENGINE_PYTHON", sys.executable)
 SERVE = Path(__file__).resolve().parents[2] / "serve"
 
 
-def command(model: Path, *flags: str) -> list[str]:
-    return [PYTHON, "-m", "sightline_serve", "--model", str(model), *flags]
+def command(model: Path, *flags: str, module: tuple[str, ...] = ("sightline_serve",)) -> list[str]:
+    return [PYTHON, "-m", *module, "--model", str(model), *flags]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SERVE)}
+    return {**os.environ, "PYTHONPATH": f"{SERVE}{os.pathsep}{SERVE.parent}"}
 
 
 class ServerProcess:
-    def __init__(self, model: Path, *flags: str, log: Path) -> None:
+    def __init__(
+        self, model: Path, *flags: str, log: Path, module: tuple[str, ...] = ("sightline_serve",)
+    ) -> None:
         self.log = log
         self.key = "no-key"
         if "--api-key-file" in flags:
             self.key = Path(flags[flags.index("--api-key-file") + 1]).read_text().strip()
         self.model = "test-model"
+        own = ("--served-model-name", self.model, "--port", "0", "--threads", "1")
         self.process = subprocess.Popen(
-            command(model, "--served-model-name", self.model, "--port", "0", "--threads", "1", *flags),
-            stderr=log.open("w"),
-            env=environment(),
+            command(model, *own, *flags, module=module), stderr=log.open("w"), env=environment()
         )
         self.port = self._port()
 
