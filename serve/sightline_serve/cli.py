@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-prefill-tokens",
         type=_number(1),
         metavar="N",
-        help="of prompts, read between two tokens of the running answers (512; on a GPU 2048)",
+        help="of prompts, read between two tokens of the answers (512 for tiny models, 256, on a GPU 2048)",
     )
     work.add_argument(
         "--max-queue", type=_number(1), default=64, metavar="N", help="waiting; more get 429 (64)"

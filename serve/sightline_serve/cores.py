@@ -8,6 +8,7 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 SMALL = 100_000_000  # parameters
+TINY = 10_000_000
 
 
 def threads_for(parameters: int) -> int:
@@ -19,15 +20,15 @@ def threads_for(parameters: int) -> int:
     return 1 if parameters < SMALL else available()
 
 
-def prefill_tokens(device: str) -> int:
+def prefill_tokens(parameters: int, on_gpu: bool) -> int:
     """Tokens of prompts in one forward, if the operator says nothing.
 
     So many that the weights are read for enough of them, and so few that the running answers, which wait
-    meanwhile, do not stand still for long.
+    meanwhile, do not stand still for long: docs/measured.md has what a forward of 128 to 2048 takes on a CPU.
     """
-    import torch  # here: --help needs none of it
-
-    return 2048 if device != "cpu" and torch.cuda.is_available() else 512
+    if on_gpu:
+        return 2048
+    return 512 if parameters < TINY else 256
 
 
 def available(cgroup: Path = CGROUP) -> int:

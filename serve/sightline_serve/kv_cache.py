@@ -170,8 +170,9 @@ class RowCache:
         """Adds a forward's keys and values [rows, heads, new tokens, head size]; returns the layer's."""
         keys, values = self.layers[layer]
         (row, at), (i, j) = self._to, self._from
-        keys[row, :, at] = key[i, :, j]
-        values[row, :, at] = value[i, :, j]
+        whole = len(i) == key.shape[0] and key.shape[2] == 1  # a step of all: nothing to pick out
+        keys[row, :, at] = key[:, :, 0] if whole else key[i, :, j]
+        values[row, :, at] = value[:, :, 0] if whole else value[i, :, j]
         return keys[self._view], values[self._view]
 
     def end(self, window: Window) -> None:

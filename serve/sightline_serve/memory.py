@@ -42,8 +42,11 @@ def kv_bytes(settings: Settings) -> int:
     """What the operator gave the key/value cache, else what is left for it: weights are loaded by now."""
     if settings.kv_cache_bytes is not None:
         return settings.kv_cache_bytes
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    return cuda_bytes(settings.gpu_memory_utilization) if on_gpu else cpu_bytes()
+    return cuda_bytes(settings.gpu_memory_utilization) if on_gpu(settings) else cpu_bytes()
+
+
+def on_gpu(settings: Settings) -> bool:
+    return settings.device != "cpu" and torch.cuda.is_available()
 
 
 def shares(settings: Settings) -> tuple[int, int]:

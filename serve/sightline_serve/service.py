@@ -54,7 +54,8 @@ class Service:
             self.metrics,
             max_running=self.settings.max_num_seqs,
             max_waiting=self.settings.max_queue,
-            max_prefill_tokens=self.settings.max_prefill_tokens or cores.prefill_tokens(self.settings.device),
+            max_prefill_tokens=self.settings.max_prefill_tokens
+            or cores.prefill_tokens(model.parameters, memory.on_gpu(self.settings)),
         )
         self.asking = Asking(self.engine, self.scheduler, self.intake, self.settings.max_queue)
         threads = torch.get_num_threads()

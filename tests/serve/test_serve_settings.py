@@ -47,6 +47,11 @@ def test_a_small_model_gets_one_thread_and_a_large_one_all(monkeypatch: pytest.M
     assert [cores.threads_for(size) for size in (2_000_000, 99_999_999, 7_000_000_000)] == [1, 1, 6]
 
 
+def test_prompts_are_read_in_pieces_by_the_size_of_the_model() -> None:
+    assert [cores.prefill_tokens(size, False) for size in (200_000, 10_000_000)] == [512, 256]
+    assert cores.prefill_tokens(11_000_000_000, True) == 2048
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
