@@ -143,7 +143,9 @@ class Template:
         question: Turn = {"role": "user", "content": self._shape("user", [_text("question")])}
         calling: Turn = {"role": "assistant", "content": "", "tool_calls": [EXAMPLE_CALL]}
         try:
-            if NAME not in self.render([question], [EXAMPLE_TOOL]):
+            shown = self.render([question], [EXAMPLE_TOOL])
+            # With tools some templates print a user's parts as Python source, as Llama 3's do.
+            if NAME not in shown or "'type'" in shown:
                 return None
             return style_of(self.render([question, calling]))
         except Exception:

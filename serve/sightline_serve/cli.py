@@ -27,7 +27,8 @@ examples:
 
   curl -H "Authorization: Bearer $(cat key)" http://127.0.0.1:8642/v1/models
 
-endpoints: POST /v1/chat/completions, GET /v1/models, GET /metrics (key needed when one is set);
+endpoints: POST /v1/chat/completions, /v1/responses, /v1/completions, /tokenize, /detokenize;
+           GET /v1/models, /openapi.json, /metrics (key needed when one is set);
            GET /health (the process lives), GET /ready (the model has answered a picture): never a key.
 signals:    SIGTERM, SIGINT drain and end; SIGHUP reads --api-key-file again.
 exit codes: 0 drained after SIGTERM or SIGINT; 1 could not start; 2 bad arguments.

@@ -61,7 +61,10 @@ class Service:
         threads = torch.get_num_threads()
         log.info("loaded in %.1f s: %s, threads: %d", time.monotonic() - began, model.description, threads)
         self._enter("warming up")
+        # Beside the warm-up: seconds for a large vocabulary, which must not pass on the event loop later.
+        table = asyncio.create_task(asyncio.to_thread(getattr, model.vocabulary, "table"))
         await self._warm_up(self.asking)
+        await table
         self.state = "ready"
         self.metrics.ready.set(1)
         log.info("ready in %.1f s; serving %r", time.monotonic() - began, self.settings.served_model_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -27,10 +28,10 @@ def add(app: FastAPI, service: Service) -> None:
         """The text of tokens, special ones included."""
         asked = parse(DetokenizeRequest, await request.body())
         vocabulary = service.running(asked.model).engine.model.vocabulary
+        known = len(vocabulary)
         for at, token in enumerate(asked.tokens):
-            if token >= len(vocabulary):
+            if token >= known:
                 where = f"tokens[{at}]"
-                raise errors.bad_request(
-                    f"Invalid '{where}': the vocabulary has {len(vocabulary)} tokens.", where, "invalid_value"
-                )
-        return {"prompt": vocabulary.text(asked.tokens)}
+                why = f"Invalid '{where}': the vocabulary has {known} tokens."
+                raise errors.bad_request(why, where, "invalid_value")
+        return {"prompt": await asyncio.to_thread(vocabulary.text, asked.tokens)}

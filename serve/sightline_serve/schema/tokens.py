@@ -22,7 +22,7 @@ class TokenizeRequest(Request):
 
 
 class DetokenizeRequest(Request):
-    tokens: list[TokenNumber] = Field(max_length=1_000_000)
+    tokens: list[TokenNumber] = Field(max_length=200_000)
 
 
 def parse_tokenize(body: bytes) -> TokenizeRequest:
