@@ -20,9 +20,10 @@ from sightline_serve.loaders import attention
 from sightline_serve.reading import Chunk
 from sightline_serve.settings import Settings
 
-from tests.serve.crowd import VISIT, Crowd, Visit, agree, load, prompt, visits
+from tests.serve.crowd import Crowd, Visit, agree, load, prompt
 from tests.serve.drawing import disc
 from tests.serve.test_serve_sight import COLOUR, INK, drawn
+from tests.serve.visits import VISIT, visits
 
 SHAPES = ("circle", "square", "triangle")
 SEEN = [(colour, SHAPES[i % 3]) for i, colour in enumerate(INK)]

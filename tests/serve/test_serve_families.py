@@ -21,8 +21,9 @@ from sightline_serve.reading import Prompt
 from sightline_serve.settings import Settings
 
 from tests.serve import tiny_families
-from tests.serve.crowd import VISIT, Visit, agree, generated, load, prompt, visits
+from tests.serve.crowd import Visit, agree, generated, load, prompt
 from tests.serve.drawing import disc
+from tests.serve.visits import VISIT, visits
 
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "mllama")
 
