@@ -26,6 +26,9 @@ def host_lines(checkout: Path, host: str, changed: int) -> list[str]:
         f"  API key   in {found.api_key_file}",
         f"  try       {curl_line(found.base_url, found.model, found.api_key_file)}",
     ]
+    if found.engine == "sightline-serve":
+        page = found.base_url.removesuffix("v1")
+        lines.insert(2, f"  page      {page}   (show it a picture in a browser)")
     if report:
         lines.append(f"  report    {report}")
     lines.append(f"  changed   {changed or 'nothing'}{' task(s)' if changed else ''}")

@@ -58,9 +58,17 @@ def test_a_host_shows_its_verdict_endpoint_and_report(checkout: Path, outcome: s
 
     assert lines[0] == f"box: {shown}"
     assert lines[1] == "  endpoint  http://127.0.0.1:8642/v1   model canary"
-    assert lines[2] == "  API key   in /srv/key"
-    assert lines[3].startswith("  try       curl http://127.0.0.1:8642/v1/chat/completions ")
-    assert lines[4:] == [f"  report    {page}", "  changed   3 task(s)"]
+    assert lines[2].startswith("  page      http://127.0.0.1:8642/ ")
+    assert lines[3] == "  API key   in /srv/key"
+    assert lines[4].startswith("  try       curl http://127.0.0.1:8642/v1/chat/completions ")
+    assert lines[5:] == [f"  report    {page}", "  changed   3 task(s)"]
+
+
+def test_an_engine_without_a_page_names_none(checkout: Path) -> None:
+    record = checkout / ".sightline/deployments/box.json"
+    record.write_text(record.read_text().replace("sightline-serve", "llamacpp"))
+
+    assert not [line for line in host_lines(checkout, "box", 0) if line.startswith("  page ")]
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"verdict": "proven"}', "{}"])
