@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from sightline_serve import chat, errors, grammars, tools
 from sightline_serve.answers import Answers
-from sightline_serve.engine import Defaults, Engine
+from sightline_serve.engine import Engine
 from sightline_serve.grammars import Grammars
 from sightline_serve.intake import Intake
+from sightline_serve.model import Defaults
 from sightline_serve.reading import Prompt
 from sightline_serve.sampling import Grammar, SamplingParams
 from sightline_serve.scheduler import Generation, Scheduler

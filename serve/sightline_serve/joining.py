@@ -14,7 +14,7 @@ from sightline_serve.memory import KVBudget
 from sightline_serve.reading import Chunk, Prompt
 
 if TYPE_CHECKING:
-    from sightline_serve.engine import Model
+    from sightline_serve.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ import torch
 
 from sightline_serve import cores, errors, loaders, memory, schema, warmup
 from sightline_serve.asking import Asking
-from sightline_serve.engine import Engine, Model
+from sightline_serve.engine import Engine
 from sightline_serve.errors import StartError
 from sightline_serve.fetch import Fetcher
 from sightline_serve.intake import Intake
 from sightline_serve.metrics import Metrics
+from sightline_serve.model import Model
 from sightline_serve.scheduler import Scheduler
 from sightline_serve.settings import Settings
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sightline_serve.asking import sampling_params
-from sightline_serve.engine import Defaults
 from sightline_serve.errors import ApiError
+from sightline_serve.model import Defaults
 from sightline_serve.schema import ImagePart, TextPart, parse_chat
 
 HELLO = {"role": "user", "content": "hello"}

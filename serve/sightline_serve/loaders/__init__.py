@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from sightline_serve.engine import Model
+from sightline_serve.model import Model
 from sightline_serve.settings import Settings
 
 LOADERS = {

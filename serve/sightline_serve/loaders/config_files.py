@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sightline_serve.engine import Defaults
 from sightline_serve.errors import StartError
+from sightline_serve.model import Defaults
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PICTURE = "<|image_"  # the first is <|image_1|>
 
 
 class Phi3Model:
-    """See engine.Model."""
+    """See model.Model."""
 
     joinable = False
     placeholder_id = -1  # its processor writes -1 for the first picture's tokens, -2 for the second's ...

@@ -1,4 +1,4 @@
-"""A vision-language model of transformers, 4.46 or 5, driven by plain forwards: see engine.Model.
+"""A vision-language model of transformers, 4.46 or 5, driven by plain forwards: see model.Model.
 
 For each family, tests compare this loop, alone and batched, with `model.generate`, token by token.
 """
