@@ -16,8 +16,11 @@ born=$(cut -d ' ' -f 22 "/proc/$main/stat")
 begin() { printf '\n%s begin %s\n' "$MARK" "$*"; }
 end() { printf '\n%s end %s\n' "$MARK" "$1"; }
 
+# A guard that is told before it has set its trap, or just before it waits, would leave what it waits for: in a
+# process group of our own, which sshd makes for a command, all are told at once.
 finish() {
   trap '' TERM HUP INT PIPE
+  if [ "$(cut -d ' ' -f 5 "/proc/$main/stat")" = "$main" ]; then kill -TERM 0; fi
   for pid in $job $guards; do kill "$pid"; done
   [ -z "$folder" ] || rm -rf -- "$folder"
 }
@@ -32,8 +35,9 @@ is_running() { [ "$(cut -d ' ' -f 22 "/proc/$main/stat")" = "$born" ]; }
 
 # guard COMMAND...: when the command ends, so does the script. And what a script that was killed leaves, goes.
 guard() {
-  awaited=''
-  trap 'kill $awaited; exit' TERM
+  unset awaited
+  # Told between the start of the command and the next line, it knows the command only as $!.
+  trap 'kill ${awaited-$!}; exit' TERM
   "$@" >/dev/null & awaited=$!
   wait "$awaited"
   awaited=''
