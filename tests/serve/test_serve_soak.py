@@ -19,12 +19,13 @@ MISREAD = 6
 
 
 def test_a_short_soak_finds_nothing(start: Start, canary: Path) -> None:
-    found = soak(start(canary, "--vision-cache-mib", "2"), requests=300, clients=8, seed=7)
+    found = soak(start(canary, "--vision-cache-mib", "2"), requests=200, clients=8, seed=7)
     assert found["sound"], found
-    assert sum(found["requests"].values()) == 300
+    assert sum(found["requests"].values()) == 200
     assert found["misread_alone"] <= MISREAD, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["rows", "pictures"])
 def test_a_server_that_mixes_requests_up_is_found_out(start: Start, canary: Path, what: str) -> None:
     server = start(canary, module=("tests.serve.mixing_server", what))
