@@ -39,6 +39,9 @@ CPU_SLACK = 1.0
 with a LLaVA of 56 million random parameters and 1,100 to 7,300 tokens
 (tests/prove/test_memory_estimate.py holds it against two of these)."""
 
+KEPT_CONVERSATIONS = 256 * MIB
+"""What sightline-serve's --prefix-cache-mib is by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -69,6 +72,16 @@ def kv_cache(case: Case) -> Term:
     times = f"{asked.context} tokens x {counted(asked.slots, 'slot')}"
     says = f"{each / 1024:g} KiB a token ({layers} layers) x {times}"
     return Term("KV cache", each * asked.context * asked.slots, "exact", says)
+
+
+def kept_conversations(case: Case) -> Term:
+    """sightline-serve keeps the cache of conversations that ended, for follow-ups, up to --prefix-cache-mib.
+
+    Not counted on a GPU, where the share that --gpu-memory-utilization leaves is larger than it.
+    """
+    size = min(kv_cache(case).bytes, KEPT_CONVERSATIONS)
+    says = f"copies for follow-ups, at most {KEPT_CONVERSATIONS // MIB} MiB (--prefix-cache-mib)"
+    return Term("kept conversations", size, "estimate", says)
 
 
 def cross_states(case: Case) -> Term:
@@ -178,6 +191,8 @@ def terms_of(case: Case) -> tuple[Term, ...] | None:
         share = SLACK if case.device == "cuda" else CPU_SLACK
         says = f"{share:.0%} of all but the weights, lost between blocks"
         terms.append(Term("allocator", round(share * loose), "estimate", says))
+        if case.device == "cpu":
+            terms.append(kept_conversations(case))
     if case.device == "cuda":
         says = "CUDA's context, cuBLAS, kernels, on each card"
         terms.append(Term("CUDA context", CONTEXT_BYTES, "estimate", says))
