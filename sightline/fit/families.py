@@ -77,7 +77,8 @@ def kv_cache(case: Case) -> Term:
 def kept_conversations(case: Case) -> Term:
     """sightline-serve keeps the cache of conversations that ended, for follow-ups, up to --prefix-cache-mib.
 
-    Not counted on a GPU, where the share that --gpu-memory-utilization leaves is larger than it.
+    Counted on a CPU only: on a GPU it comes out of what --gpu-memory-utilization leaves for keys and values
+    (at most an eighth of that; `shares` in serve/sightline_serve/memory.py), so it takes nothing more.
     """
     size = min(kv_cache(case).bytes, KEPT_CONVERSATIONS)
     says = f"copies for follow-ups, at most {KEPT_CONVERSATIONS // MIB} MiB (--prefix-cache-mib)"

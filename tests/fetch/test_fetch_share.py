@@ -14,6 +14,9 @@ from hub import Hub, wait_until
 
 FILES = {"model.bin": content(16 * MIB, 3), "second.bin": content(5 * MIB + 7, 4), "config.json": b"{}"}
 TOTAL = sum(map(len, FILES.values()))
+IN_FLIGHT = 2 * MIB
+"""What the hub may have sent of ranges before their later halves went to other connections. Little to the 1% of
+a real model, much to that of these files."""
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def test_three_hosts_take_from_upstream_the_bytes_of_one_while_they_come(tmp_pat
         for process in (first, *others):
             result = ended(process)
             assert result.code == 0, result.errors
-        assert hub.sent <= 1.01 * TOTAL
+        assert hub.sent <= 1.01 * TOTAL + IN_FLIGHT
     for n in (0, 1, 2):
         assert holds(tmp_path / str(n), FILES)
 

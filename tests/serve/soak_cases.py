@@ -7,24 +7,12 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from tests.serve.drawing import ask, data_url, encoded
+from tests.serve.sights import COLOUR, INK, NUMBER, SHAPE, number
 
-COLOUR = "What colour is the shape? Answer with one word."
-SHAPE = "What shape is in the picture? Answer with one word."
-NUMBER = "What number is written in the picture? Answer with the digits only."
 DESCRIBE = "Describe the shape as JSON with the keys color and shape."
-INK = {
-    "red": (220, 30, 30),
-    "green": (30, 150, 50),
-    "blue": (30, 60, 220),
-    "yellow": (250, 220, 30),
-    "orange": (255, 140, 0),
-    "purple": (128, 0, 160),
-    "black": (0, 0, 0),
-    "brown": (120, 70, 20),
-}
 FORMS = ("PNG", "JPEG", "WEBP")
 
 
@@ -41,20 +29,22 @@ class Case:
 def cases(chance: random.Random, each: int = 24) -> list[Case]:
     """`each` of every kind of question, all with pictures of their own."""
     made = []
-    for number in range(each):
+    for index in range(each):
         colour, shape = chance.choice(list(INK)), chance.choice(["circle", "square", "triangle"])
         url = data_url(encoded(_shape(chance, colour, shape), chance.choice(FORMS)))
         described = json.dumps({"color": colour, "shape": shape})
-        made.append(Case(f"colour {number}", ask(COLOUR, url, max_tokens=8), colour))
-        made.append(Case(f"shape {number}", ask(SHAPE, url, max_tokens=8), shape))
-        made.append(Case(f"json {number}", ask(DESCRIBE, url, max_tokens=40), described))
+        made.append(Case(f"colour {index}", ask(COLOUR, url, max_tokens=8), colour))
+        made.append(Case(f"shape {index}", ask(SHAPE, url, max_tokens=8), shape))
+        made.append(Case(f"json {index}", ask(DESCRIBE, url, max_tokens=40), described))
         digits = str(chance.randrange(1000))
-        made.append(Case(f"number {number}", ask(NUMBER, data_url(_number(digits)), max_tokens=8), digits))
+        made.append(
+            Case(f"number {index}", ask(NUMBER, data_url(encoded(number(digits))), max_tokens=8), digits)
+        )
         other = chance.choice([name for name in INK if name != colour])
         second = data_url(encoded(_shape(chance, other, "circle")))
         place, answer = chance.choice([("first", colour), ("second", other)])
         question = f"What colour is the shape in the {place} picture? Answer with one word."
-        made.append(Case(f"two pictures {number}", ask(question, url, second, max_tokens=8), answer))
+        made.append(Case(f"two pictures {index}", ask(question, url, second, max_tokens=8), answer))
     return made
 
 
@@ -73,10 +63,3 @@ def _shape(chance: random.Random, colour: str, shape: str) -> Image.Image:
         case _:
             pen.polygon([((left + right) / 2, top), (right, bottom), (left, bottom)], fill=INK[colour])
     return picture
-
-
-def _number(digits: str) -> bytes:
-    picture = Image.new("RGB", (448, 448), "white")
-    font = ImageFont.load_default(150)
-    ImageDraw.Draw(picture).text((224, 224), digits, fill="black", font=font, anchor="mm")
-    return encoded(picture)

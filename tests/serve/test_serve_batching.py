@@ -22,7 +22,7 @@ from sightline_serve.settings import Settings
 
 from tests.serve.crowd import Crowd, Visit, agree, load, prompt
 from tests.serve.drawing import disc
-from tests.serve.test_serve_sight import COLOUR, INK, drawn
+from tests.serve.sights import COLOUR, INK, drawn
 from tests.serve.visits import VISIT, visits
 
 SHAPES = ("circle", "square", "triangle")

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from tests.serve.drawing import ask, data_url, encoded
 from tests.serve.server_process import ServerProcess
-from tests.serve.test_serve_sight import drawn
+from tests.serve.sights import drawn
 
 DESCRIBE = "Describe the shape as JSON with the keys color and shape."
 # The questions of the deployed systems: a drink's label, and a bar chart.

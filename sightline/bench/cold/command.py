@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sightline.bench import subcommand
 from sightline.bench.cold.measure import MOST_FLOORS, Cold, measure
-from sightline.bench.machine import load, this_machine
-from sightline.bench.provision.command import FOLDER, alone, rounds, say
-from sightline.bench.provision.table import spread
 from sightline.bench.provision.workspace import workspace
 from sightline.bench.running import no_more_interruptions
+from sightline.bench.subcommand import FOLDER, Measurement, alone, say
+from sightline.bench.table import spread
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from sightline.bench.subcommand import Commands
 
 _TEACH = """\
 What it does: on fresh Debian 12 hosts of scripts/lab (needs root) it deploys the canary by site.yml less the
@@ -36,31 +34,14 @@ exit codes: 0 measured, 1 the budget was missed (only with --check), 2 not measu
 def add(commands: Commands) -> None:
     """Add the subcommand to scripts/bench."""
     about = "what a first site.yml costs, against the bare commands"
-    parser = commands.add_parser(
-        "cold",
-        help=about,
-        description=f"Measure {about}.",
-        epilog=_TEACH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rounds", type=rounds, default=3, help="how often both are measured (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--check", action="store_true", help="exit code 1 when the budget is missed")
+    parser = subcommand.parser(commands, "cold", about, _TEACH)
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
-    machine, started, before = this_machine(), datetime.now(UTC), load()
+    measurement = Measurement("cold", given)
     result = _measure(given.rounds)
-    busy = (before, load())
-    if given.json:
-        told = {"schema": 1, "bench": "cold", "at": started.isoformat(timespec="seconds")}
-        told |= {"machine": machine.to_dict(), "load": busy, "rounds": given.rounds}
-        print(json.dumps(told | result.to_dict(), indent=1))
-    else:
-        print("\n".join(lines(result)))
-        print(f"on {machine.words}; load {busy[0]} before, {busy[1]} after; {started:%Y-%m-%d %H:%M} UTC")
-    return 1 if given.check and not result.kept else 0
+    return measurement.tell(result.to_dict(), lines(result), result.kept)
 
 
 def lines(result: Cold) -> list[str]:
@@ -78,7 +59,7 @@ def lines(result: Cold) -> list[str]:
 
 def _measure(times: int) -> Cold:
     with ExitStack() as made:
-        made.enter_context(alone(FOLDER))
+        made.enter_context(alone())
         space = made.enter_context(workspace(FOLDER / "copy"))
         made.callback(no_more_interruptions)
         return measure(FOLDER / "lab", space, times, say)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sightline.bench import subcommand
 from sightline.bench.fetch.measure import LEAST_SHARE, OURS, ROUND_TRIPS, OnLink, measure
-from sightline.bench.machine import load, this_machine
-from sightline.bench.provision.command import FOLDER, alone, rounds, say
-from sightline.bench.provision.table import spread
+from sightline.bench.subcommand import FOLDER, Measurement, alone, say
+from sightline.bench.table import spread
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from sightline.bench.subcommand import Commands
 
 _TEACH = """\
 What it does: a stand-in hub of the tests serves one file of random bytes, and sightline-fetch, curl, aria2
@@ -36,25 +34,16 @@ exit codes: 0 measured, 1 a budget was missed (only with --check), 2 not measure
 def add(commands: Commands) -> None:
     """Add the subcommand to scripts/bench."""
     about = "what sightline-fetch gets out of a link, against curl, aria2 and hf download"
-    parser = commands.add_parser(
-        "fetch",
-        help=about,
-        description=f"Measure {about}.",
-        epilog=_TEACH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = subcommand.parser(commands, "fetch", about, _TEACH)
     parser.add_argument("--link", action="append", choices=list(ROUND_TRIPS), help="only this link")
-    parser.add_argument("--rounds", type=rounds, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--size", type=_megabytes, default=600, metavar="MB", help="of the file (600)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--check", action="store_true", help="exit code 1 when a budget is missed")
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
-    machine, started, before = this_machine(), datetime.now(UTC), load()
+    measurement = Measurement("fetch", given)
     folder = FOLDER / "fetch"
-    with alone(FOLDER):
+    with alone():
         try:
             found = [
                 measure(folder, link, given.size * 1_000_000, given.rounds, say)
@@ -62,16 +51,9 @@ def _run(given: argparse.Namespace) -> int:
             ]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    busy = (before, load())
-    if given.json:
-        told = {"schema": 1, "bench": "fetch", "at": started.isoformat(timespec="seconds")}
-        told |= {"machine": machine.to_dict(), "load": busy, "rounds": given.rounds}
-        print(json.dumps(told | {"links": [each.to_dict() for each in found]}, indent=1))
-    else:
-        for each in found:
-            print("\n".join(lines(each)))
-        print(f"on {machine.words}; load {busy[0]} before, {busy[1]} after; {started:%Y-%m-%d %H:%M} UTC")
-    return 1 if given.check and not all(each.kept for each in found) else 0
+    facts = {"links": [each.to_dict() for each in found]}
+    told = [line for each in found for line in lines(each)]
+    return measurement.tell(facts, told, all(each.kept for each in found))
 
 
 def lines(result: OnLink) -> list[str]:
@@ -87,7 +69,5 @@ def lines(result: OnLink) -> list[str]:
     return told
 
 
-def _megabytes(words: str) -> int:
-    if not words.isdigit() or not 1 <= int(words) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{words!r} is no number of megabytes from 1 to 10000")
-    return int(words)
+def _megabytes(text: str) -> int:
+    return subcommand.whole(text, 10_000, "megabytes")

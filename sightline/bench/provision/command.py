@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from sightline.bench.errors import BenchError
-from sightline.bench.machine import load, this_machine
+from sightline.bench import subcommand
 from sightline.bench.provision import table
 from sightline.bench.provision.hosts import hosts
 from sightline.bench.provision.measure import Bench, Wish
 from sightline.bench.provision.result import Result
 from sightline.bench.provision.workspace import workspace
 from sightline.bench.running import no_more_interruptions
-from sightline.layout import CHECKOUT
+from sightline.bench.subcommand import FOLDER, Measurement, alone, say
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from sightline.bench.subcommand import Commands
 
 T = TypeVar("T")
-FOLDER = CHECKOUT / ".sightline/bench"
-MOST_HOSTS, MOST_LATENCY, MOST_ROUNDS = 9, 2.0, 100
+MOST_HOSTS, MOST_LATENCY = 9, 2.0
 
 _TEACH = """\
 What it does: starts hosts of scripts/lab in a lab of its own (needs root, as scripts/lab does), deploys the
@@ -55,13 +48,7 @@ exit codes: 0 measured, 1 a budget was missed (only with --check), 2 not measure
 def add(commands: Commands) -> None:
     """Add the subcommand to scripts/bench."""
     about = "what a no-change site.yml costs over ssh, against ansible -m ping"
-    parser = commands.add_parser(
-        "provision",
-        help=about,
-        description=f"Measure {about}.",
-        epilog=_TEACH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = subcommand.parser(commands, "provision", about, _TEACH, rounds=5)
     parser.add_argument(
         "--hosts",
         type=_list_of(_count),
@@ -73,20 +60,17 @@ def add(commands: Commands) -> None:
         "--latency", type=_list_of(_seconds), default=(0.0, 0.1), metavar="TIME,...",
         help="what is added to the round trip (default: 0ms,100ms)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=rounds, default=5, help="how often all is measured (default: 5)")
     parser.add_argument("--no-proof", action="store_true", help="leave out the runs with the proof")
     parser.add_argument(
         "--kept",
         action="store_true",
         help="with a connection that is open already, as in the minute after another run",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--check", action="store_true", help="exit code 1 when a budget is missed")
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
-    machine, started, before = this_machine(), datetime.now(UTC), load()
+    measurement = Measurement("provision", given)
     wish = Wish(
         given.hosts,
         given.latency,
@@ -95,47 +79,20 @@ def _run(given: argparse.Namespace) -> int:
         given.kept,
     )
     result = _measure(wish)
-    busy = (before, load())
-    if given.json:
-        told = {"schema": 1, "bench": "provision", "at": started.isoformat(timespec="seconds")}
-        told |= {
-            "machine": machine.to_dict(),
-            "load": busy,
-            "rounds": wish.rounds,
-            "connections_kept": wish.kept,
-        }
-        print(json.dumps(told | result.to_dict(), indent=1))
-    else:
-        print("\n".join(table.lines(result, wish.rounds, wish.kept)))
-        print(f"on {machine.words}; load {busy[0]} before, {busy[1]} after; {started:%Y-%m-%d %H:%M} UTC")
-    return 1 if given.check and not all(budget.kept for budget in result.budgets) else 0
+    facts = {"connections_kept": wish.kept, **result.to_dict()}
+    told = table.lines(result, wish.rounds, wish.kept)
+    return measurement.tell(facts, told, all(budget.kept for budget in result.budgets))
 
 
 def _measure(wish: Wish) -> Result:
     with ExitStack() as made:
-        made.enter_context(alone(FOLDER))
+        made.enter_context(alone())
         say(f"starting {max(wish.hosts)} host(s)")
         running = made.enter_context(hosts(FOLDER / "lab", max(wish.hosts)))
         space = made.enter_context(workspace(FOLDER / "copy"))
         made.callback(say, "taking down what was made")
         made.callback(no_more_interruptions)
         return Bench(running, space, say).measure(wish)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One measurement of a checkout at a time. Raises BenchError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BenchError("another scripts/bench runs from this checkout; wait for it") from None
-        yield
-
-
-def say(line: str) -> None:
-    print(f"  {line}", file=sys.stderr, flush=True)
 
 
 def _list_of(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
@@ -146,17 +103,7 @@ def _list_of(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def _count(text: str) -> int:
-    return _whole(text, MOST_HOSTS, "hosts")
-
-
-def rounds(text: str) -> int:
-    return _whole(text, MOST_ROUNDS, "rounds")
-
-
-def _whole(text: str, most: int, of: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of {of} from 1 to {most}")
-    return int(text)
+    return subcommand.whole(text, MOST_HOSTS, "hosts")
 
 
 def _seconds(text: str) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sightline.bench.provision.result import NAMES, Result
-from sightline.bench.samples import Samples
+from sightline.bench.table import aligned, spread
 
 
 def lines(result: Result, rounds: int, kept: bool) -> list[str]:
@@ -49,16 +47,3 @@ def lines(result: Result, rounds: int, kept: bool) -> list[str]:
         for it in result.budgets
     ]
     return told
-
-
-def spread(values: Samples, form: str, unit: str = "") -> str:
-    """The median with the lowest and the highest, such as `1.20 s (1.10-1.31)`."""
-    low, high = form.format(values.low), form.format(values.high)
-    return f"{form.format(values.median)}{unit} ({low}-{high})"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.bench.machine import load, this_machine
-from sightline.bench.provision.command import FOLDER, alone, rounds, say
-from sightline.bench.provision.table import aligned, spread
+from sightline.bench import subcommand
 from sightline.bench.running import no_more_interruptions
 from sightline.bench.samples import Samples
 from sightline.bench.serve import subjects, vllm_repairs
 from sightline.bench.serve.measure import Measured, Work, measure, percentile, ratios
 from sightline.bench.serve.peers import OURS, PEERS, Peer
+from sightline.bench.subcommand import FOLDER, Measurement, alone, say
+from sightline.bench.table import aligned, spread
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from sightline.bench.subcommand import Commands
 
 MODELS = ("canary", "llava", "mllama")
 LEAST = {"transformers serve": 4.0, "vLLM": 1.0}
@@ -50,40 +47,27 @@ exit codes: 0 measured, 1 a budget was missed (only with --check), 2 not measure
 def add(commands: Commands) -> None:
     """Add the subcommand to scripts/bench."""
     about = "pictures answered a second, beside transformers serve, vLLM and llama.cpp"
-    parser = commands.add_parser(
-        "serve",
-        help=about,
-        description=f"Measure {about}.",
-        epilog=_TEACH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = subcommand.parser(commands, "serve", about, _TEACH)
     parser.add_argument("--model", choices=MODELS, default="canary", help="what is served (default: canary)")
     parser.add_argument("--clients", type=_many, default=8, help="requests at once (default: 8)")
     parser.add_argument("--requests", type=_many, default=32, help="of a round (default: 32)")
     parser.add_argument("--tokens", type=_many, default=64, help="of an answer at most (default: 64)")
-    parser.add_argument("--rounds", type=rounds, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--servers", type=_servers, default=PEERS, help=f"of {', '.join(_NAMES)}")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--check", action="store_true", help="exit code 1 when a budget is missed")
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
-    machine, started, before = this_machine(), datetime.now(UTC), load()
+    measurement = Measurement("serve", given)
     work = Work(given.clients, given.requests, given.tokens, given.rounds)
     found = _measure(given.model, given.servers, work)
-    busy = (before, load())
     against = ratios(found)
-    if given.json:
-        told = {"schema": 1, "bench": "serve", "at": started.isoformat(timespec="seconds")}
-        told |= {"machine": machine.to_dict(), "load": busy, "model": given.model, "work": vars(work)}
-        told["servers"] = {one.name: one.to_dict() for one in found}
-        told["times"] = {name: ratio.to_dict() for name, ratio in against.items()}
-        print(json.dumps(told, indent=1))
-    else:
-        print("\n".join(lines(found, against)))
-        print(f"on {machine.words}; load {busy[0]} before, {busy[1]} after; {started:%Y-%m-%d %H:%M} UTC")
-    return 1 if given.check and missed(against) else 0
+    facts = {
+        "model": given.model,
+        "work": vars(work),
+        "servers": {one.name: one.to_dict() for one in found},
+        "times": {name: ratio.to_dict() for name, ratio in against.items()},
+    }
+    return measurement.tell(facts, lines(found, against), not missed(against))
 
 
 def missed(against: dict[str, Samples]) -> list[str]:
@@ -118,7 +102,7 @@ def lines(found: list[Measured], against: dict[str, Samples]) -> list[str]:
 
 def _measure(model: str, servers: tuple[Peer, ...], work: Work) -> list[Measured]:
     with ExitStack() as made:
-        made.enter_context(alone(FOLDER))
+        made.enter_context(alone())
         made.callback(no_more_interruptions)
         scratch = FOLDER / "serve"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -161,6 +145,4 @@ def _servers(text: str) -> tuple[Peer, ...]:
 
 
 def _many(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1 to 9999")
-    return int(text)
+    return subcommand.whole(text, 9999, "them")
