@@ -15,8 +15,8 @@ from hub import Hub, wait_until
 FILES = {"model.bin": content(16 * MIB, 3), "second.bin": content(5 * MIB + 7, 4), "config.json": b"{}"}
 TOTAL = sum(map(len, FILES.values()))
 IN_FLIGHT = 2 * MIB
-"""What the hub may have sent of ranges before their later halves went to other connections. Little to the 1% of
-a real model, much to that of these files."""
+"""What the hub may have sent of ranges before their later halves went to other connections. Little to the 1%
+of a real model, much to that of these files."""
 
 
 @contextmanager
