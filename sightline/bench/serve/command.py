@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sightline.bench import subcommand
 from sightline.bench.running import no_more_interruptions
 from sightline.bench.samples import Samples
-from sightline.bench.serve import subjects, vllm_repairs
+from sightline.bench.serve import subjects
 from sightline.bench.serve.measure import Measured, Work, measure, percentile, ratios
 from sightline.bench.serve.peers import OURS, PEERS, Peer
 from sightline.bench.subcommand import FOLDER, Measurement, alone, say
@@ -113,10 +113,7 @@ def _measure(model: str, servers: tuple[Peer, ...], work: Work) -> list[Measured
             if not peer.takes(subject):
                 say(f"{peer.name} does not take {subject.name}: left out")
                 continue
-            folder = subjects.environment(peer.environment)
-            if peer.environment == "vllm":
-                vllm_repairs.mend(folder)
-            peers[peer.name] = (peer, folder)
+            peers[peer.name] = (peer, subjects.environment(peer.environment))
         return measure(peers, subject, work, scratch, say)
 
 

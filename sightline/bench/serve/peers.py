@@ -70,7 +70,12 @@ PEERS = (
         "vllm",
         _vllm,
         takes=lambda subject: subject.family != "mllama",  # removed in 0.10.2
-        variables={"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
+        variables={
+            "PYTHONPATH": str(CHECKOUT / "serve/sightline_vllm/repairs"),
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+        },
     ),
     Peer("llama.cpp", "llama", _llama, takes=lambda subject: subject.gguf is not None),
 )
