@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import oci
 
+from sightline.oci.endpoints import check_endpoint
 from sightline.oci.errors import OciTrouble
 from sightline.oci.profile import Profile
 
@@ -70,18 +70,6 @@ def by_instance(
         raise _no_instance(type(problem).__name__) from None
     where = region or str(signer.region)
     return Access({"region": where}, signer, where, compartment or str(signer.tenancy_id), endpoint)
-
-
-def check_endpoint(endpoint: str) -> None:
-    """Refuse an address that pictures should not go to. Raises OciTrouble."""
-    if not endpoint:
-        return
-    parts = urlsplit(endpoint)
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
-        raise OciTrouble(
-            f"{endpoint!r} is no address for pictures", "write it like https://host, without a path"
-        )
 
 
 def _no_instance(why: str) -> OciTrouble:
