@@ -1,0 +1,5 @@
+"""`python -m sightline_gateway`."""
+
+from sightline_gateway.cli import main
+
+raise SystemExit(main())
