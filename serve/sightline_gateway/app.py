@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -85,14 +84,13 @@ def serve(
     keys: dict[str, str],
     config: Path,
     address: tuple[str, int],
-    last_resort: dict[str, Any] | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns 0. Raises StartError."""
     try:
         ring = KeyRing(clients)
     except KeysProblem as problem:
         raise StartError(f"--keys {problem}.") from None
-    write_private(config, yaml.safe_dump(litellm_config(settings, last_resort), sort_keys=False))
+    write_private(config, yaml.safe_dump(litellm_config(settings), sort_keys=False))
     prepare_environment(config, keys)
     running.run_with(running.Running(settings, ring, Watch(settings, keys)))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sightline_gateway.oci_params import litellm_params, read_oci
 from sightline_gateway.settings import Replica, Settings
 
 FALLBACK = "sightline-last-resort"
@@ -12,6 +13,7 @@ FALLBACK = "sightline-last-resort"
 
 AUTH = "sightline_gateway.hooks.authenticate"
 HOOKS = "sightline_gateway.hooks.rotation_hook"
+OCI_HOOK = "sightline_gateway.oci_hook.oci_hook"
 
 
 def key_variable(replica: str) -> str:
@@ -19,8 +21,8 @@ def key_variable(replica: str) -> str:
     return "SIGHTLINE_KEY_" + re.sub(r"\W", "_", replica).upper() + f"_{replica.encode().hex()}"
 
 
-def litellm_config(settings: Settings, last_resort: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Every replica a deployment of one name. `last_resort`: LiteLLM's parameters of what answers for them.
+def litellm_config(settings: Settings) -> dict[str, Any]:
+    """Every replica a deployment of one name, and Oracle's service, if it is told of, what answers for them.
 
     Sources: LiteLLM's documentation, "Config.yaml" and "Load balancing"; the proxy itself, v1.106.2.
     """
@@ -36,9 +38,11 @@ def litellm_config(settings: Settings, last_resort: dict[str, Any] | None = None
         "stream_timeout": settings.timeout,
     }
     callbacks = [HOOKS, "prometheus"]
-    if last_resort:
+    if settings.oci:
         group = FALLBACK if models else settings.model
-        models.append({"model_name": group, "litellm_params": last_resort, "model_info": {"id": "oci"}})
+        params = litellm_params(read_oci(settings.oci))
+        models.append({"model_name": group, "litellm_params": params, "model_info": {"id": "oci"}})
+        callbacks.append(OCI_HOOK)
         if group == FALLBACK:
             router["fallbacks"] = [{settings.model: [FALLBACK]}]
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline_gateway.errors import StartError
+from sightline_gateway.oci_params import read_oci
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def settings_from(told: Any) -> Settings:
             values[name] = kind(given)
     if not isinstance(values.get("oci", {}), dict):
         raise ValueError(f"oci should be an object, not {values['oci']!r}")
+    if values.get("oci"):
+        read_oci(values["oci"])
     if not isinstance(values["model"], str) or not values["model"]:
         raise ValueError("model should be the name that clients ask for")
     return Settings(**{**values, "replicas": read})

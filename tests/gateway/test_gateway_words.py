@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from sightline_gateway import cli, pictures
-from sightline_gateway.config import FALLBACK, key_variable, litellm_config
+from sightline_gateway.config import FALLBACK, OCI_HOOK, key_variable, litellm_config
 from sightline_gateway.keys import Client, KeyRing, KeysProblem, Minutes, read_clients
 from sightline_gateway.rotation import Rotation
 from sightline_gateway.settings import Replica, Settings, settings_from
@@ -29,6 +29,7 @@ TOLD: dict[str, Any] = {
     ],
     "cooldown": 10,
 }
+OCI = {"auth": "instance_principal", "region": "us-chicago-1", "compartment": "ocid1.compartment.oc1..a"}
 
 
 def test_every_replica_is_a_deployment_of_one_name() -> None:
@@ -51,14 +52,14 @@ def test_no_key_stands_in_the_configuration() -> None:
 
 
 def test_the_last_resort_is_a_group_of_its_own() -> None:
-    made = litellm_config(settings_from(TOLD), {"model": "oci/x"})
+    made = litellm_config(settings_from({**TOLD, "oci": OCI}))
     assert made["router_settings"]["fallbacks"] == [{"llava": [FALLBACK]}]
-    assert made["model_list"][-1] == {
-        "model_name": FALLBACK,
-        "litellm_params": {"model": "oci/x"},
-        "model_info": {"id": "oci"},
-    }
-    alone = litellm_config(settings_from({"model": "m", "replicas": [], "oci": {"x": 1}}), {"model": "oci/x"})
+    last = made["model_list"][-1]
+    assert (last["model_name"], last["model_info"]) == (FALLBACK, {"id": "oci"})
+    assert last["litellm_params"]["oci_region"] == "us-chicago-1"
+    assert OCI_HOOK in made["litellm_settings"]["callbacks"]
+    assert OCI_HOOK not in litellm_config(settings_from(TOLD))["litellm_settings"]["callbacks"]
+    alone = litellm_config(settings_from({"model": "m", "replicas": [], "oci": OCI}))
     assert [entry["model_name"] for entry in alone["model_list"]] == ["m"]
 
 
@@ -73,6 +74,7 @@ def test_the_last_resort_is_a_group_of_its_own() -> None:
         ({"cooldown": "ten"}, "cooldown should be a number"),
         ({"retries": -1}, "retries should be a number from 0"),
         ({"model": ""}, "model should be the name"),
+        ({"oci": {"region": "us-chicago-1"}}, "oci lacks compartment"),
     ],
 )
 def test_wrong_settings_are_told(change: dict[str, Any], says: str) -> None:

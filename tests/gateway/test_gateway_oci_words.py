@@ -1,6 +1,6 @@
 """Oracle's service as a deployment of the gateway: settings, limits, a token that is fresh when used.
 
-That LiteLLM does with it what it should is seen in tests/gateway.
+That LiteLLM does with it what it should is seen in test_gateway_oci.py.
 """
 
 from __future__ import annotations
