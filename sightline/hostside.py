@@ -17,6 +17,7 @@ from sightline_host.hardware import read_distribution, read_memory  # noqa: E402
 from sightline_host.nvidia_smi import ANSWERED, parse_log, read_log  # noqa: E402
 from sightline_host.pci import read_pci  # noqa: E402
 from sightline_host.progress import DONE  # noqa: E402
+from sightline_host.sent_files import SentProblem, missing_files, put_file, unpack_files  # noqa: E402
 from sightline_host.surroundings import read_surroundings  # noqa: E402
 
 __all__ = [
@@ -26,13 +27,17 @@ __all__ = [
     "RENTAL",
     "Contents",
     "FolderProblem",
+    "SentProblem",
     "describe",
+    "missing_files",
     "pack",
     "parse_log",
+    "put_file",
     "read_distribution",
     "read_driver",
     "read_log",
     "read_memory",
     "read_pci",
     "read_surroundings",
+    "unpack_files",
 ]

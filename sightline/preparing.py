@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.layout import Indexes, Layout, holds, lay_out, libraries, read_locks
+from sightline.bundle import Bundle, read_bundle
+from sightline.layout import Indexes, Layout, LockFile, holds, lay_out, libraries, read_locks
 from sightline.plan import decide_adoption, python_to_fetch
 from sightline.plan.situation import Situation, environment_step
 from sightline.pythons import locked_builds
@@ -37,11 +38,12 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
     `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures) and
-    `fetch` (`only` the model, from which `sources`, and which models are to be `absent`).
+    `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and `bundle`, the
+    path of one that everything comes from.
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
-        OSError, ValueError, FolderProblem: a file of this kit cannot be read.
+        OSError, ValueError, FolderProblem: a file of this kit cannot be read. BundleProblem: the bundle.
     """
     python, start, fetch = wanted.get("python") or {}, wanted["start"], wanted.get("fetch") or {}
     indexes = Indexes(tuple(python.get("indexes") or ("",)), tuple(python.get("torch_indexes") or ()))
@@ -71,6 +73,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         settings["python_env"] = "own"
     adoption, _ = decide_adoption(Situation(model, release, wanted["host"], settings))
     layout = lay_out(wanted["root"], model, release, start, indexes, adoption.identity) if adoption else own
+    if wanted.get("bundle"):
+        settings["bundle"] = held(read_bundle(Path(wanted["bundle"])), layout.locks)
     settings["desired"] = {
         "environment_lock_sha256": layout.environment_digest,
         "model_fingerprint": layout.model_fingerprint,
@@ -81,6 +85,22 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     building = not there.staging and environment_step(there).action != "keep"
     ask = python_to_fetch(there) if building else []
     return Prepared(model, release, layout, facts, settings, adoption.packages if adoption else None, ask)
+
+
+def held(bundle: Bundle, locks: Sequence[LockFile]) -> dict[str, Any]:
+    """What a plan has to know of a bundle: `locks` are minor version -> names of those that it has."""
+    minors = sorted({minor for wheels in bundle.wheels.values() for minor in wheels})
+    return {
+        "place": str(bundle.place),
+        "machine": bundle.machine,
+        "models": dict(bundle.models),
+        "distribution": list(bundle.distribution),
+        "wanted": [lock.name for lock in locks],
+        "locks": {
+            minor: [lock.name for lock in locks if minor in bundle.wheels.get(lock.sha256, {})]
+            for minor in minors
+        },
+    }
 
 
 def _whole(host: Mapping[str, Any], layout: Layout) -> bool:

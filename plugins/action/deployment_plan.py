@@ -14,6 +14,7 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
+from sightline.bundle import BundleProblem  # noqa: E402
 from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
@@ -28,8 +29,8 @@ display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """host (the probe's facts), model, release, engine, root, port, start, device, fetch, python,
-    host_side, workload, terms: `plan`.
+    """host (the probe's facts), model, release, engine, root, port, start, device, fetch, bundle,
+    python, host_side, workload, terms: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -50,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             model, release = load_model(wanted["model"]), load_release(chosen)
             ready = prepare(model, release, wanted)
             terms = read_terms(wanted.get("terms") or {})
-        except (CatalogueError, FolderProblem, OSError, ValueError) as problem:
+        except (BundleProblem, CatalogueError, FolderProblem, OSError, ValueError) as problem:
             raise AnsibleActionFail(str(problem)) from problem
         facts = ready.facts
         if ready.ask:

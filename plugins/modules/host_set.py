@@ -13,6 +13,7 @@ options:
   state: {description: Install it or remove it., type: str, choices: [present, absent], default: present}
   fingerprint: {description: Of everything that decides what the set is; the probe tells it back., type: str, default: ""}
   source: {description: Where its packages come from., type: str, default: ""}
+  folder: {description: "A folder of packages and their list, asked in place of all sources of the host.", type: path, default: ""}
   packages: {description: "Packages, or PACKAGE=VERSION.", type: list, elements: str, default: []}
   least: {description: Package to the lowest version that will do., type: dict, default: {}}
   repositories:
@@ -129,6 +130,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "fingerprint": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},
+            "folder": {"type": "path", "default": ""},
             "packages": {"type": "list", "elements": "str", "default": []},
             "least": {"type": "dict", "default": {}},
             "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},

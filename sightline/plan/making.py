@@ -8,6 +8,7 @@ from typing import Any
 
 from sightline.catalogue import Problem, entry_problems
 from sightline.plan.adopt import decide_adoption, one_is_adopted
+from sightline.plan.bundle import BUNDLE_CHECKS
 from sightline.plan.checks import CHECKS, Check
 from sightline.plan.clock import clock_is_right
 from sightline.plan.device import device_is_possible, device_notes
@@ -43,6 +44,7 @@ from sightline.plan.situation import (
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,
     *HOST_CHECKS,
+    *BUNDLE_CHECKS,
     ("environment", one_is_adopted),
     ("environment", python_fits),
     ("environment", packages_can_come),
@@ -62,7 +64,10 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-_OF_STAGING = ("model_is_pinned", "model_can_be_brought", "root_is_writable", "root_is_ours", "disk_is_free")
+_OF_STAGING = (
+    "model_is_pinned", "model_can_be_brought", "bundle_has_the_model", "root_is_writable", "root_is_ours",
+    "disk_is_free",
+)  # fmt: skip
 """The checks that matter where only the model is fetched."""
 
 
@@ -77,8 +82,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
             seconds), `device`, `staging` (only the model is fetched), `model_sources`, `workload` (context,
             slots, pictures; 0 for what nobody said), `host` (what is wished of driver and CUDA), `service`
-            (user, manager) and how a Python is to come: `python_env`, `python_source`, `python_mirror`,
-            `python_list`, `python_builds`, `pythons_named`, `libraries`.
+            (user, manager), `bundle` (what one holds; see preparing.py) and how a Python is to come:
+            `python_env`, `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`,
+            `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.

@@ -7,8 +7,8 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -48,11 +48,15 @@ class AptProblem(Exception):
 
 @dataclass(frozen=True)
 class Apt:
-    """apt-get of the system whose files lie under `root` (another one than "/" only in tests)."""
+    """apt-get of the system whose files lie under `root` (another one than "/" only in tests).
+
+    `settings` are apt's own, for this object alone (apt.conf(5)).
+    """
 
     say: Say
     root: Path = Path("/")
     lock_seconds: float = LOCK_SECONDS
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def update(self, needed: Sequence[str]) -> None:
         """Fetch the lists of packages.
@@ -180,6 +184,8 @@ class Apt:
 
     def _once(self, command: Sequence[str], progress: bool) -> tuple[int, str]:
         words, reading, writing = list(command), -1, -1
+        if words[0] in ("apt-get", "apt-cache"):
+            words[1:1] = [word for name, value in self.settings.items() for word in ("-o", f"{name}={value}")]
         if progress:
             reading, writing = os.pipe()
             words[1:1] = ["-o", f"APT::Status-Fd={writing}"]

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .apt import LOCK_SECONDS, Apt, Say
+from .apt_folder import LISTED, LISTS
 from .dependants import states, still_needed
 from .etc_changes import undo
 from .host_sets import FOLDER, HostSet, digest_of, read_ledger, write_ledger
@@ -98,7 +99,9 @@ def _tidy(
     refresh(root, entry)
     left += [f"/{path} (changed since)" for path in undo(entry.etc, root)]
     (root / FOLDER / f"{name}.etc.json").unlink(missing_ok=True)
-    shutil.rmtree(root / FOLDER / "archives", ignore_errors=True)
+    for folder in ("archives", LISTS.name):
+        shutil.rmtree(root / FOLDER / folder, ignore_errors=True)
+    (root / LISTED).unlink(missing_ok=True)
     return left
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .apt import LOCK_SECONDS, Apt, AptProblem, Say
+from .apt_folder import LISTED, LISTS, settings_for
 from .apt_sources import Repository, fetch_key, further_components, uris
 from .dependants import states
 from .etc_changes import difference, look, together
@@ -28,6 +29,7 @@ MARGIN_BYTES = 300 * 10**6
 class Wanted:
     """A set to install. Raises ValueError for files that could be taken for somebody else's.
 
+    `folder` has packages and their list, and is asked in place of all sources of the host.
     `packages` are as apt-get takes them; `least` versions that must be reached; `files` paths below the root
     with their text, each with "sightline" in its name. What came with the set and has a name that begins as
     one of `hold` says is held and kept from unattended-upgrades; `leave_alone` only the latter, come or not.
@@ -43,6 +45,7 @@ class Wanted:
     hold: tuple[str, ...] = ()
     leave_alone: tuple[str, ...] = ()
     least: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     def __post_init__(self) -> None:
         for path in self.files:
@@ -66,6 +69,7 @@ def wanted_set(options: Mapping[str, Any]) -> Wanted:
         name=options["name"],
         fingerprint=options.get("fingerprint") or "",
         source=options.get("source") or "",
+        folder=options.get("folder") or "",
         repositories=tuple(repositories),
         files=dict(options.get("files") or {}),
         least={name: str(version) for name, version in (options.get("least") or {}).items() if version},
@@ -80,7 +84,8 @@ class PackageSet:
         self, wanted: Wanted, say: Say, root: Path = Path("/"), lock_seconds: float = LOCK_SECONDS
     ) -> None:
         self.wanted, self.say, self.root = wanted, say, root
-        self.apt = Apt(say, root, lock_seconds)
+        settings = settings_for(wanted.folder, root) if wanted.folder else {}
+        self.apt = Apt(say, root, lock_seconds, settings)
         self.sets = read_ledger(root)
         self.entry = self.sets.setdefault(wanted.name, HostSet())
         self._before = root / FOLDER / f"{wanted.name}.etc.json"
@@ -166,7 +171,9 @@ class PackageSet:
         self.entry.complete = True
         self._save()
         self._before.unlink(missing_ok=True)
-        shutil.rmtree(self.root / FOLDER / "archives", ignore_errors=True)
+        for left in ("archives", LISTS.name):
+            shutil.rmtree(self.root / FOLDER / left, ignore_errors=True)
+        (self.root / LISTED).unlink(missing_ok=True)
 
     def states(self) -> dict[str, tuple[str, str]]:
         """What dpkg lists as there (see dependants.states)."""

@@ -1,0 +1,3 @@
+from sightline.bundle.command import run
+
+run()
