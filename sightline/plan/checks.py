@@ -24,7 +24,13 @@ def engine_serves_model(there: Situation, changing: set[str]) -> Iterator[Object
     engine = read(there.settings, "engine", str)
     model, release = there.model["name"], there.release["name"]
     carried = [item["engine"] for item in there.release["engines"]]
-    if engine not in carried:
+    if engine == "oci":
+        yield Objection(
+            "oci is no engine of a host",
+            "Oracle's service answers elsewhere, through a gateway",
+            "make the host a gateway and set gateway_oci (inventory/examples/oci, docs/oci.md)",
+        )
+    elif engine not in carried:
         yield Objection(
             f"release {release} carries no engine {engine}",
             f"it carries {', '.join(carried)}",

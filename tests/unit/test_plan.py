@@ -251,6 +251,12 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "carries no engine",
         "release",
     ),
+    "a service that runs elsewhere": (
+        wanted(engine="oci"),
+        "engine_serves_model",
+        "oci is no engine of a host",
+        "make the host a gateway",
+    ),
     "engine does not serve the model": (
         entries("llava-1.5-7b-gguf", "cpu"),
         "engine_serves_model",
