@@ -65,7 +65,7 @@ def running(folder: Path, told: dict[str, str], environment: dict[str, str]) -> 
     key_file.write_text(CLIENT + "\n")
     for secret in (keys, key_file):
         secret.chmod(0o600)
-    settings = {"model": ASKED_AS, "replicas": [], "oci": told, "retries": 1}
+    settings = {"model": ASKED_AS, "replicas": [], "oci": told, "retries": 1, "cooldown": 1}
     (folder / "gateway.json").write_text(json.dumps(settings))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -235,3 +235,11 @@ def test_an_instance_s_token_is_renewed(
         assert service.instance.exchanges == 2
         assert len(set(service.key_ids)) == 2
         assert all(key_id.startswith("ST$") for key_id in service.key_ids)
+        # One that is refused before it is over, as when the instance left its group for a moment.
+        service.instance.tokens.clear()
+        assert gateway.ask().status_code == 401
+        deadline = time.monotonic() + 20
+        while (answered := gateway.ask()).status_code != 200:
+            assert time.monotonic() < deadline, answered.text
+            time.sleep(0.2)
+        assert service.instance.exchanges == 3
