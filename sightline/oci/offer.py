@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
 SOON_DAYS = 60
 """A retirement that is nearer than this is worth a word."""
 
@@ -49,7 +51,9 @@ class Listed:
 
 def judge(listed: Sequence[Listed], model: str, region: str, now: datetime) -> Offer:
     """Whether `model` can be used in `region` at the moment `now`."""
-    found = next((entry for entry in listed if entry.name == model and entry.active), None)
+    entries = [entry for entry in listed if entry.name == model and entry.active]
+    # A version that stays is the one that answers, also where an older one of the same name is listed.
+    found = max(entries, key=lambda entry: entry.retires or _NEVER, default=None)
     there = ", ".join(sorted({entry.name for entry in listed if entry.active})) or "no model that chats"
     if found is None:
         return Offer(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -84,11 +85,16 @@ class OciStandIn:
             return self.api_key.private.public_key()
         return self.instance.session_key(key_id, self.now()) if key_id.startswith("ST$") else None
 
-    def listing(self, compartment: str) -> Body:
+    def listing(self, compartment: str, capability: str) -> Body:
         """The models of a region, as ListModels gives them."""
         if compartment != COMPARTMENT:
             raise _not_there()
-        return {"items": [self._entry(name) for name in self.offered]}
+        entries = [self._entry(name) for name in self.offered]
+        # The base of fine-tuning is listed beside it under the same name.
+        gone = {"capabilities": ["FINE_TUNE"], "timeOnDemandRetired": "2025-01-01T00:00:00Z"}
+        return {
+            "items": [e for e in [self._entry(MODEL) | gone, *entries] if capability in e["capabilities"]]
+        }
 
     def _entry(self, name: str) -> Body:
         retires = self.retires if name == MODEL else ""
@@ -191,8 +197,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, self.stand_in.instance.metadata(path.removeprefix("/opc/v2/")))
             elif path == "/20231130/models":
                 self._check(b"", BARE, self.stand_in.key)
-                found = re.search(r"compartmentId=([^&]*)", query)
-                self._send(200, self.stand_in.listing(found[1] if found else ""))
+                asked = dict(parse_qsl(query))
+                listed = self.stand_in.listing(asked.get("compartmentId", ""), asked.get("capability", ""))
+                self._send(200, listed)
             else:
                 raise Refused(404, "NotFound", f"no such page: {path}")
         except Refused as problem:

@@ -45,6 +45,7 @@ def test_retirement() -> None:
     assert gone.problem == f"{MODEL} was retired on demand on 2026-10-01 in us-chicago-1"
     soon = judge([on(12, 2)], MODEL, "us-chicago-1", NOW)
     assert (soon.problem, soon.note) == ("", "it will be retired on demand on 2026-12-02, in 10 days")
+    assert judge([on(10, 1), on(12, 2)], MODEL, "us-chicago-1", NOW) == soon
     later = judge([Listed(MODEL, True, datetime(2027, 3, 1, tzinfo=UTC))], MODEL, "us-chicago-1", NOW)
     assert (later.problem, later.note) == ("", "")
     assert later.to_dict()["retires"] == "2027-03-01"
