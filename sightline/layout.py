@@ -23,15 +23,17 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Server:
-    """What starts an engine: its package in the checkout, and the path that says 200 when it is ready."""
+    """What starts an engine: its package in the checkout, and the paths that say 200: ready, alive."""
 
     package: str
     ready: str
+    alive: str = "/health"
 
 
 SERVERS = {
     "sightline-serve": Server("serve/sightline_serve", "/ready"),
     "llamacpp": Server("serve/sightline_llamacpp", "/health"),
+    "localai": Server("serve/sightline_localai", "/readyz", "/healthz"),
 }
 
 KIT_FOLDERS = ("roles/vlm_server/templates", "roles/service/templates")

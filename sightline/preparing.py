@@ -37,7 +37,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
-    `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures) and
+    `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures), `localai`,
     `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and `bundle`, the
     path of one that everything comes from.
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
@@ -56,6 +56,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "device": wanted.get("device") or "auto",
         "host": dict(wanted.get("host_side") or {}),
         "workload": {name: int(count or 0) for name, count in (wanted.get("workload") or {}).items()},
+        "localai": dict(wanted.get("localai") or {}),
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "indexes": list(indexes.packages),
         "staging": bool(fetch.get("only")),

@@ -19,6 +19,7 @@ from sightline.catalogue import CatalogueError, load_model, load_release  # noqa
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
 from sightline.plan.fit import fit_or_none  # noqa: E402
+from sightline.plan.localai import plan_localai  # noqa: E402
 from sightline.plan.release import choose_release  # noqa: E402
 from sightline.plan.situation import Situation, computes_on  # noqa: E402
 from sightline.preparing import prepare  # noqa: E402
@@ -30,7 +31,7 @@ display = Display()
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """host (the probe's facts), model, release, engine, root, port, start, device, fetch, bundle,
-    python, host_side, workload, terms: `plan`.
+    python, host_side, workload, localai, terms: `plan`.
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -49,6 +50,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 wanted["release"], str(wanted.get("device")), wanted["host"], str(wanted.get("engine"))
             )
             model, release = load_model(wanted["model"]), load_release(chosen)
+            localai = plan_localai(model, wanted)
+            if localai:
+                wanted = {**wanted, "start": {**wanted["start"], "localai": localai}}
             ready = prepare(model, release, wanted)
             terms = read_terms(wanted.get("terms") or {})
         except (BundleProblem, CatalogueError, FolderProblem, OSError, ValueError) as problem:
@@ -81,6 +85,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "device": computes_on(there),
             "model_name": model["name"],
             "release_name": release["name"],
+            "localai": localai,
         }
         return {"changed": False, "ansible_facts": {"plan": fact}}
 

@@ -7,6 +7,8 @@ module: endpoint_ready
 short_description: Wait until an endpoint on this host says that it is ready
 options:
   url: {description: The address to ask., type: str, required: true}
+  lists: {description: "A model that /v1/models must list too: some servers are ready without it.", type: str, default: ""}
+  key_file: {description: File with the API key for that., type: path}
   timeout: {description: Seconds to wait., type: int, default: 600}
   service: {description: "The service behind it: when it stops running, waiting ends at once.", type: str, required: true}
   root: {description: The root folder., type: path, required: true}
@@ -31,7 +33,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.sightline_host.progress import teller
-from ansible.module_utils.sightline_host.readiness import NotReady, wait_ready
+from ansible.module_utils.sightline_host.readiness import NotReady, wait_listed, wait_ready
 from ansible.module_utils.sightline_host.service_state import read_service
 from ansible.module_utils.sightline_host.supervisor import last_lines
 
@@ -40,6 +42,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
+            "lists": {"type": "str", "default": ""},
+            "key_file": {"type": "path"},
             "timeout": {"type": "int", "default": 600},
             "service": {"type": "str", "required": True},
             "root": {"type": "path", "required": True},
@@ -58,6 +62,9 @@ def main() -> None:
     with teller(wanted["progress_file"]) as say:
         try:
             waited = wait_ready(wanted["url"], wanted["timeout"], say, alive)
+            if wanted["lists"]:
+                key = Path(wanted["key_file"]) if wanted["key_file"] else None
+                wait_listed(wanted["url"], wanted["lists"], key)
         except NotReady as problem:
             log = last_lines(Path(wanted["log"])) if wanted["log"] else ""
             module.fail_json(msg=f"{problem}. Last lines of {wanted['log']}:\n{log}")

@@ -37,7 +37,8 @@ def engine_serves_model(there: Situation, changing: set[str]) -> Iterator[Object
             "choose one of these engines, or another release",
         )
     elif there.serving is None:
-        reasons = [item["why"] for item in there.model["engines"]["cannot_serve"] if item["engine"] == engine]
+        refused = [item for item in there.model["engines"]["cannot_serve"] if item["engine"] == engine]
+        instead = [item["instead"] for item in refused if "instead" in item]
         ways = [
             f"{item['engine']} in release {name}"
             for item in there.model["engines"]["can_serve"]
@@ -45,8 +46,10 @@ def engine_serves_model(there: Situation, changing: set[str]) -> Iterator[Object
         ]
         yield Objection(
             f"{engine} in release {release} does not serve {model}",
-            reasons[0] if reasons else "the catalogue does not list them together",
-            f"use {' or '.join(ways)}"
+            refused[0]["why"] if refused else "the catalogue does not list them together",
+            f"take the model {instead[0]} (scripts/catalogue show {instead[0]})"
+            if instead
+            else f"use {' or '.join(ways)}"
             if ways
             else "no release of this kit serves it yet; take another model",
         )

@@ -26,6 +26,7 @@ from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes, release_co
 from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
+from sightline.plan.localai import localai_can_be_brought, localai_can_be_told, localai_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.places import data_disk_notes
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -49,6 +50,8 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("environment", python_fits),
     ("environment", packages_can_come),
     ("environment", clock_is_right),
+    ("service", localai_can_be_brought),
+    ("service", localai_can_be_told),
     ("service", device_is_possible),
     ("service", gpu_is_there),
     ("service", release_computes_on_gpu),
@@ -82,7 +85,7 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
             seconds), `device`, `staging` (only the model is fetched), `model_sources`, `workload` (context,
             slots, pictures; 0 for what nobody said), `host` (what is wished of driver and CUDA), `service`
-            (user, manager), `bundle` (what one holds; see preparing.py) and how a Python is to come:
+            (user, manager), `localai` (docs/localai.md), `bundle` (what one holds; see preparing.py) and how a Python is to come:
             `python_env`, `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`,
             `libraries`.
 
@@ -254,6 +257,7 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
     if serving and serving["status"] != "checked_here":
         engine = read(there.settings, "engine", str)
         notes.append(f"that {engine} serves {there.model['name']} was not checked here: {serving['source']}")
+    notes += localai_notes(there, changing)
     if "service" in changing:
         notes += fit_notes(there)
     if "environment" in changing:

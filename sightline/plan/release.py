@@ -10,7 +10,7 @@ from sightline.plan.reading import read_or_none
 AUTO = "auto"
 WITH_CUDA = "seed-cu124"
 FOR_CPUS = "cpu"
-WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu"}
+WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu", "localai": "localai-cpu"}
 """Engines that bring no PyTorch, and the one release that carries each."""
 
 

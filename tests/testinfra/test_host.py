@@ -144,9 +144,10 @@ def test_model_is_readable(host: Host, deployment: Deployment) -> None:
 
 
 def test_alive(host: Host, deployment: Deployment) -> None:
-    """The server says that it is alive (/health)"""
-    status = _status(host, deployment, "/health")
-    assert status == "200", f"/health gives {status}"
+    """The server says that it is alive"""
+    path = SERVERS[deployment.engine].alive
+    status = _status(host, deployment, path)
+    assert status == "200", f"{path} gives {status}"
 
 
 def test_ready(host: Host, deployment: Deployment) -> None:

@@ -8,9 +8,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
-from sightline_host.readiness import NotReady, wait_ready
+from sightline_host.readiness import NotReady, wait_listed, wait_ready
 
 Answers = list[tuple[int, object]]
 Start = Callable[[Answers], str]
@@ -116,3 +117,47 @@ def test_something_that_speaks_no_http_is_no_traceback() -> None:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/ready"
         with pytest.raises(NotReady, match=r"does not speak HTTP.*SSH-2\.0"):
             wait_ready(url, 0, lambda line: None, always)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (200, {"data": [{"id": "mmproj.gguf"}]}, "lists mmproj.gguf and not llava"),
+        (200, {"data": []}, "lists no model and not llava"),
+        (200, {"models": []}, "cannot be read"),
+        (200, b"<html>", "cannot be read"),
+        (401, {}, "cannot be read"),
+    ],
+)
+def test_ready_without_its_model_is_not_believed(start: Start, status: int, body: object, why: str) -> None:
+    with pytest.raises(NotReady, match=why):
+        wait_listed(start([(status, body)]), "llava", None)
+
+
+def test_its_model_is_listed_to_whoever_has_the_key(tmp_path: Path) -> None:
+    """The key is the last word of the file's first line, and never told in an error."""
+    given: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": [{"id": "llava"}]}')
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    (tmp_path / "key").write_text("me sk-secret\nother sk-other\n")
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/readyz"
+        wait_listed(url, "llava", tmp_path / "key")
+        with pytest.raises(NotReady) as problem:
+            wait_listed(url, "other", tmp_path / "key")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert given == ["Bearer sk-secret"] * 2
+    assert "sk-secret" not in str(problem.value)

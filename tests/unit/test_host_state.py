@@ -85,6 +85,7 @@ def test_a_bare_host(tmp_path: Path) -> None:
     assert read_installed(str(place)) == {
         "environments": {},
         "models": {},
+        "localai": [],
         "release": {"path": None, "fingerprint": None},
         "key": {"present": False, "private": None, "owner": None},
     }
@@ -121,6 +122,10 @@ def test_what_is_whole_is_listed_with_its_fingerprint(root: Path) -> None:
     (root / "env/.cpu-1.old").mkdir()
     (root / "models/begun-1").mkdir()
     (root / "models/begun-1/file").write_text("hell")
+    for name in ("v4.9.0-abc", ".v4.9.0-abd.7.new", "begun"):
+        (root / "localai" / name).mkdir(parents=True)
+    for name in ("v4.9.0-abc", ".v4.9.0-abd.7.new"):
+        (root / "localai" / name / "program.json").write_text("{}")
     release = put_folder(root / "releases/abc", "release")
     (root / "current").symlink_to(root / "releases/abc")
     ensure_secret(root / "secrets/api_key", "sk-", None)
@@ -134,6 +139,7 @@ def test_what_is_whole_is_listed_with_its_fingerprint(root: Path) -> None:
             str(root / "supervisor/env"): {"supervisor": "cc"},
         },
         "models": {str(root / "models/begun-1"): {"fingerprint": None, "disk_bytes": 4096, "there_bytes": 4}},
+        "localai": [str(root / "localai/v4.9.0-abc")],
         "release": {"path": str(root / "releases/abc"), "fingerprint": release},
         "key": {"present": True, "private": True, "owner": read_user()["user"]},
     }

@@ -258,10 +258,16 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "make the host a gateway",
     ),
     "engine does not serve the model": (
-        entries("llava-1.5-7b-gguf", "cpu"),
+        entries("phi-3-vision-128k", "llamacpp-cpu", "llamacpp"),
+        "engine_serves_model",
+        "does not serve phi-3-vision-128k",
+        "no release of this kit serves it yet",
+    ),
+    "files that the engine of today refuses": (
+        entries("llava-1.5-7b-gguf", "llamacpp-cpu", "llamacpp"),
         "engine_serves_model",
         "does not serve llava-1.5-7b-gguf",
-        "use llamacpp in release llamacpp-cpu",
+        "take the model llava-1.5-7b-second-state",
     ),
     "no engine of this kit serves the model": (
         entries("phi-3-vision-128k", "cpu"),

@@ -171,6 +171,12 @@ def test_words_about_one_card_do_not_go_with_an_inventory(
             {"engine": "llamacpp", "slots": 4, "pictures": 2, "device": "cpu"},
             ["--max-num-seqs", "4", "--threads", "2"],
         ),
+        # LocalAI reads them in its model file; what a person adds is for LocalAI itself.
+        (
+            {"engine": "localai", "context": 512, "slots": 4, "device": "cpu", "localai_web_ui": True},
+            ["--web-ui", "--", "--threads", "2"],
+        ),
+        ({"engine": "localai", "serve_options": []}, []),
     ],
 )
 def test_the_server_is_held_to_what_was_planned(settings: dict[str, Any], options: list[str]) -> None:
@@ -182,6 +188,7 @@ def test_the_server_is_held_to_what_was_planned(settings: dict[str, Any], option
         "slots": 0,
         "pictures": 0,
         "serve_options": ["--threads", "2"],
+        "localai_web_ui": False,
     }
     values = {f"sightline_{name}": value for name, value in (said | settings).items()}
     rendered: Any = NativeEnvironment().from_string(wiring["sightline_all_serve_options"]).render(values)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
+from pathlib import Path
 
 
 class NotReady(Exception):
@@ -34,6 +36,25 @@ def wait_ready(url: str, seconds: float, say: Callable[[str], None], alive: Call
         if waited > seconds or not alive():
             raise NotReady(f"{url} is not ready after {waited:.0f} s: {said}")
         time.sleep(min(2.0, 0.2 + waited / 20))
+
+
+def wait_listed(url: str, model: str, key_file: Path | None) -> None:
+    """Ask the /v1/models of the server at `url` once; raises NotReady unless it lists `model`."""
+    address = urllib.parse.urljoin(url, "/v1/models")
+    request = urllib.request.Request(address)
+    try:
+        if key_file:
+            # The last word of the first line: a key, or a name and its key.
+            request.add_header(
+                "Authorization", f"Bearer {key_file.read_text().split(chr(10))[0].split()[-1]}"
+            )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            listed = [str(told["id"]) for told in json.load(answer)["data"]]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, IndexError) as problem:
+        raise NotReady(f"{url} says that it is ready, but {address} cannot be read ({problem})") from None
+    if model not in listed:
+        names = ", ".join(listed) or "no model"
+        raise NotReady(f"{url} says that it is ready, but {address} lists {names} and not {model}")
 
 
 def _ask(opener: urllib.request.OpenerDirector, url: str) -> str | None:

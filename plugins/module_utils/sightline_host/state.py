@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .environment import read_stamp
 from .folder import is_whole, read_manifest
+from .localai import installed
 from .models import read_models
 
 Facts = dict[str, object]
@@ -109,6 +110,7 @@ def read_installed(root: str) -> Facts:
     return {
         "environments": {str(path): read_stamp(path).get("locks") or {} for path in environments},
         "models": read_models(base / "models"),
+        "localai": installed(base / "localai"),
         "release": read_folder(base / "current"),
         "key": read_key(base / "secrets" / "api_key"),
     }
