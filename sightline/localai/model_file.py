@@ -14,7 +14,7 @@ import yaml
 BACKEND = "llama-cpp"
 USUAL_CONTEXT = 4096
 """Tokens of one conversation if nobody says, unless the model was made for fewer."""
-FREE_KEYS = {
+FREE_KEYS: dict[str, type[Any]] = {
     "threads": int,
     "gpu_layers": int,
     "f16": bool,
@@ -105,6 +105,7 @@ def _context(entry: Mapping[str, Any], wished: int) -> int:
 
 
 def _checked(free: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
     for key, value in free.items():
         if key not in FREE_KEYS:
             raise ModelFileProblem(
@@ -116,4 +117,6 @@ def _checked(free: Mapping[str, Any]) -> dict[str, Any]:
             raise ModelFileProblem(
                 f"sightline_localai_model: {key} is {value!r}, not of the type {kind.__name__}"
             )
-    return dict(free)
+        # Ansible's values are of types of its own, which YAML does not know.
+        plain[str(key)] = [str(item) for item in value] if isinstance(value, list) else kind(value)
+    return plain

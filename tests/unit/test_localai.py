@@ -58,6 +58,18 @@ def test_the_canary_is_asked_by_its_own_template() -> None:
     assert told["parameters"]["model"] == "canary-f16.gguf"
 
 
+def test_values_of_ansibles_own_types_become_plain_ones() -> None:
+    class Word(str):
+        pass
+
+    class Number(int):
+        pass
+
+    free = {Word("threads"): Number(2), "stopwords": [Word("USER:")]}
+    told = yaml.safe_load(model_files(load_model("canary"), "canary", free)["canary.yaml"])
+    assert (told["threads"], told["stopwords"]) == (2, ["USER:"])
+
+
 @pytest.mark.parametrize(
     ("free", "why"),
     [
