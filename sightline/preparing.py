@@ -37,9 +37,9 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
-    `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures), `localai`,
-    `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and `bundle`, the
-    path of one that everything comes from.
+    `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures),
+    `localai`, `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and
+    `bundle`, the path of one that everything comes from.
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:

@@ -85,9 +85,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
             seconds), `device`, `staging` (only the model is fetched), `model_sources`, `workload` (context,
             slots, pictures; 0 for what nobody said), `host` (what is wished of driver and CUDA), `service`
-            (user, manager), `localai` (docs/localai.md), `bundle` (what one holds; see preparing.py) and how a Python is to come:
-            `python_env`, `python_source`, `python_mirror`, `python_list`, `python_builds`, `pythons_named`,
-            `libraries`.
+            (user, manager), `localai` (docs/localai.md), `bundle` (what one holds; see preparing.py) and how
+            a Python is to come: `python_env`, `python_source`, `python_mirror`, `python_list`,
+            `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.
