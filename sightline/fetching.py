@@ -18,7 +18,10 @@ if _SERVE not in sys.path:
     # It runs on hosts; the controller says what a fetch says in the same words.
     sys.path.append(_SERVE)
 
+from sightline_fetch.formats import WrongFormat, check_formats  # noqa: E402
 from sightline_fetch.progress import how_far, sentence  # noqa: E402
+
+__all__ = ["EVERY", "Told", "WrongFormat", "check_formats", "kit", "share_words", "words"]
 
 EVERY = 5.0
 """Seconds between two lines about how far it has come."""

@@ -39,6 +39,13 @@ def localai_can_be_brought(there: Situation, changing: set[str]) -> Iterator[Obj
     """LocalAI's binary or image and its backend are pinned as well as can be, and their files are here."""
     if wishes := _wishes(there):
         yield from _objections(wishes)
+        bundle = read_or_none(there.settings, "bundle", dict)
+        if bundle and (away := [place for place in (wishes.binary, wishes.backend) if "://" in place]):
+            yield Objection(
+                f"LocalAI would come from {' and '.join(away)}",
+                f"with {bundle['place']} nothing comes from a network, and a bundle does not hold LocalAI",
+                "name files of the controller in sightline_localai_binary and sightline_localai_backend",
+            )
 
 
 def localai_can_be_told(there: Situation, changing: set[str]) -> Iterator[Objection]:
@@ -113,6 +120,8 @@ def _of_origin(wishes: Wishes) -> Iterator[str]:
             f"LocalAI's binary is held against {wishes.checksums}, fetched once and remembered; "
             "sightline_localai_binary_sha256 takes a sum that you know from elsewhere"
         )
+    if "://" in wishes.binary + wishes.backend:
+        yield "how many bytes LocalAI's binary and backend have is not known; they come on top"
     if wishes.backend.startswith("oci://") and "@sha256:" not in wishes.backend:
         yield (
             f"LocalAI's backend is {wishes.backend}, a tag that its owner can move; "

@@ -22,6 +22,7 @@ from sightline.plan.driver import (
     smi_answers,
 )
 from sightline.plan.fit import fit_dict, fit_notes, gpu_shares, model_fits_gpu
+from sightline.plan.gguf import pair_can_be_loaded
 from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes, release_computes_on_gpu
 from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
@@ -50,6 +51,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("environment", python_fits),
     ("environment", packages_can_come),
     ("environment", clock_is_right),
+    ("model", pair_can_be_loaded),
     ("service", localai_can_be_brought),
     ("service", localai_can_be_told),
     ("service", device_is_possible),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from sightline.catalogue import load_model, load_release
+from sightline.layout import CHECKOUT
 from sightline.localai import ModelFileProblem, PinProblem, Wishes, model_files, published_sha256, read_wishes
 from tests.unit.test_plan import Inputs
 
@@ -208,6 +211,62 @@ def test_another_file_than_the_sum_says(tmp_path: Path) -> None:
     (refusal,) = planned(binary=str(binary), binary_sha256=SUM).plan().refusals
     assert hashlib.sha256(b"one").hexdigest() in refusal.what
     assert SUM in refusal.why
+
+
+def test_a_bundle_does_not_hold_localai(tmp_path: Path) -> None:
+    files = {"binary": tmp_path / "local-ai", "backend": tmp_path / "llama-cpp.tar"}
+    for file in files.values():
+        file.write_text("one")
+    bundle: dict[str, object] = {
+        "place": "/srv/bundle",
+        "machine": "x86_64",
+        "models": {},
+        "distribution": ["debian", "12"],
+    }
+    bundle |= {"wanted": [], "locks": {"3.11": []}}
+    inputs = planned(binary=str(files["binary"]))
+    inputs.settings["bundle"] = bundle
+    (refusal,) = inputs.plan().refusals
+    backend = "oci://quay.io/go-skynet/local-ai-backends:v4.9.0-cpu-llama-cpp"
+    assert refusal.what == f"LocalAI would come from {backend}"
+    inputs = planned(**{name: str(file) for name, file in files.items()})
+    inputs.settings["bundle"] = bundle
+    assert inputs.plan().refusals == ()
+
+
+def without_projector_type(content: bytes) -> bytes:
+    """As in files of 2023: another key of the same length stands in its place."""
+    assert content.count(b"clip.projector_type") == 1
+    return content.replace(b"clip.projector_type", b"clip.projector_none")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (without_projector_type, "is a projector without clip.projector_type"),
+        (lambda content: b"<html>" + content, "does not begin with GGUF"),
+        (lambda content: b"GGUF" + bytes([1]) + content[5:], "GGUF version 1"),
+    ],
+    ids=["projector of 2023", "web page", "version 1"],
+)
+@pytest.mark.parametrize("engine", ["localai", "llamacpp"])
+def test_a_pair_of_this_checkout_that_llama_cpp_refuses_is_refused_by_plan(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    change: Callable[[bytes], bytes],
+    why: str,
+) -> None:
+    monkeypatch.setattr("sightline.plan.gguf.CHECKOUT", tmp_path)
+    shutil.copytree(CHECKOUT / "canary/weights/gguf", tmp_path / "canary/weights/gguf")
+    inputs = planned()
+    inputs.release, inputs.settings["engine"] = load_release(f"{engine}-cpu"), engine
+    assert inputs.plan().refusals == ()
+    file = tmp_path / "canary/weights/gguf/mmproj-canary-f16.gguf"
+    file.write_bytes(change(file.read_bytes()))
+    (refusal,) = inputs.plan().refusals
+    assert (refusal.check, refusal.step) == ("pair_can_be_loaded", "model")
+    assert why in refusal.what
 
 
 def test_a_container_image_by_its_digest_will_do() -> None:
