@@ -14,6 +14,7 @@ from typing import NoReturn
 from sightline.accept.address import read_address
 from sightline.deployment import Connection, DeploymentError, find, load
 
+from .beside import beside, read_targets
 from .cases import DEFAULT_QUESTIONS, FEWEST_QUESTIONS
 from .errors import CouldNotTell
 from .host import CHECKOUT
@@ -49,6 +50,8 @@ examples:
                                                  any OpenAI-compatible endpoint
   scripts/prove --via root@203.0.113.7 -p 41022 --key-file key.txt
                                                  on a box that shows only its ssh port
+  scripts/prove --host gpu1 --beside gpu2 --beside http://gpu3:8000/v1,llava,key.txt
+                                                 the same questions to all three, in one report
   scripts/prove --json | jq .verdict             for programs
 
 exit status: 0 proven, 1 not proven, 2 could not tell (unreachable, key refused, wrong arguments)
@@ -63,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
         _check_way(args)
         settings = _settings(args)
         target = _target(args)
+        if args.beside:
+            targets = [target, *read_targets(args.beside, lambda word: _deployed(args, word))]
+            return beside(targets, settings, _limits(args), args.json, args.quiet, args.out)
         if args.repeat > 1:
             return repeat(target, settings, _limits(args), args.repeat, args.json, args.quiet)
         progress = Progress(settings.requests, args.quiet)
@@ -104,13 +110,21 @@ def _target(args: argparse.Namespace) -> Target:
     if args.url:
         name = args.url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
         return Target(name, args.url, args.model, args.key_file)
-    record = args.deployment or find(CHECKOUT, args.host)
+    return _recorded(args, args.deployment or find(CHECKOUT, args.host), args.model, args.key_file)
+
+
+def _deployed(args: argparse.Namespace, word: str) -> Target:
+    """A deployed host by its name, or by its record's path."""
+    return _recorded(args, Path(word) if word.endswith(".json") else find(CHECKOUT, word), None, None)
+
+
+def _recorded(args: argparse.Namespace, record: Path, model: str | None, key_file: Path | None) -> Target:
     deployment = load(record)
     return Target(
         name=deployment.host,
         base_url=deployment.base_url,
-        model=args.model or deployment.model,
-        key_file=args.key_file or Path(deployment.api_key_file),
+        model=model or deployment.model,
+        key_file=key_file or Path(deployment.api_key_file),
         record=None if args.sight_only else record,
         engine=deployment.engine,
         connection=deployment.connection,
@@ -119,6 +133,8 @@ def _target(args: argparse.Namespace) -> Target:
 
 
 def _check_way(args: argparse.Namespace) -> None:
+    if args.beside and args.repeat > 1:
+        raise CouldNotTell("arguments", "--beside asks each endpoint once", "leave --repeat out")
     given = [word for word, value in (("-p", args.port), ("-i", args.ssh_key)) if value]
     if given and not args.via:
         raise CouldNotTell("arguments", f"{given[0]} is for --via", "name the box with --via USER@HOST")
@@ -178,6 +194,13 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--model", help="the model's name; not needed where the endpoint lists exactly one")
     where.add_argument(
         "--key-file", metavar="FILE", type=Path, help="a file that holds the API key and nothing else"
+    )
+    where.add_argument(
+        "--beside",
+        metavar="WHAT",
+        action="append",
+        default=[],
+        help="another endpoint for the same questions; may be repeated: a host, a record, URL,MODEL,KEYFILE",
     )
     where.add_argument("--sight-only", action="store_true", help="leave the host of a deployment unchecked")
     way = parser.add_argument_group("a box that shows only its ssh port")

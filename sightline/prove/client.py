@@ -38,7 +38,7 @@ class Fault:
 @dataclass(frozen=True)
 class Reply:
     """One answer, or the fault in its place; `seconds` of wall time; `pieces` is the number of streamed
-    chunks.
+    chunks, `tokens` what the endpoint says that it generated.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Reply:
     fault: Fault | None = None
     first_token_s: float | None = None
     pieces: int = 0
+    tokens: int | None = None
 
 
 class Endpoint:
@@ -125,8 +126,9 @@ class Endpoint:
                 if stream:
                     return self._read_stream(response, start, deadline)
                 content = _bounded(response.iter_bytes(), deadline)
-            text = self._hide_key(_answer_text(json.loads(content)))
-            return Reply(text, time.monotonic() - start)
+            answer = json.loads(content)
+            text = self._hide_key(_answer_text(answer))
+            return Reply(text, time.monotonic() - start, tokens=_tokens(answer))
         except (TimeoutError, httpx.TimeoutException):
             waited = time.monotonic() - start
             return Reply("", waited, Fault("timeout", f"no answer within {self._timeout:g} s"))
@@ -266,6 +268,13 @@ def _bounded(chunks: Iterator[bytes], deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError
     return bytes(content)
+
+
+def _tokens(answer: dict[str, Any]) -> int | None:
+    """The tokens that an answer is said to have; None where nobody says."""
+    usage = answer.get("usage")
+    told = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else None
 
 
 def _answer_text(completion: dict[str, Any]) -> str:

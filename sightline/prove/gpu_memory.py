@@ -6,8 +6,6 @@ that they took. It changes no verdict: it is there so that estimates can be held
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,13 +15,14 @@ from sightline.catalogue import CatalogueError, load_model
 from sightline.deployment import Connection, Deployment, DeploymentError, load
 from sightline.fit import CannotEstimate, Estimate, Workload, choose_engine, estimate
 
+from .on_host import said
+
 QUESTIONS: Final = Workload(context=2048, slots=4, pictures=2, width=448, height=448)
 """What the sight check asks of a server at most: four conversations at once, two pictures in each."""
 
 _ASK: Final = (
     "PATH=$PATH:/usr/bin:/usr/local/bin:/usr/local/nvidia/bin:/usr/lib/wsl/lib:/opt/bin exec nvidia-smi -q -x"
 )
-_SECONDS: Final = 60
 _END: Final = "</nvidia_smi_log>"
 _MIB: Final = 2**20
 
@@ -63,12 +62,9 @@ def gpu_memory(record: Path | None) -> GpuMemory | None:
 def _used(connection: Connection) -> tuple[int, int] | None:
     """Bytes in use and in all, over all GPUs that nvidia-smi lists."""
     try:
-        ended = subprocess.run(
-            _command(connection), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS
-        )
-        text, end, _ = ended.stdout.partition(_END)
+        text, end, _ = (said(connection, _ASK) or "").partition(_END)
         log = ElementTree.fromstring(text + end)
-    except (OSError, subprocess.TimeoutExpired, ElementTree.ParseError):
+    except ElementTree.ParseError:
         return None
     sums = [
         [_mib(gpu.findtext(f"fb_memory_usage/{name}")) for gpu in log.iter("gpu")]
@@ -78,18 +74,6 @@ def _used(connection: Connection) -> tuple[int, int] | None:
         return None
     used, total = (sum(size or 0 for size in sizes) for sizes in sums)
     return used, total
-
-
-def _command(connection: Connection) -> list[str]:
-    if connection.type == "local":
-        return ["sh", "-c", _ASK]
-    return [
-        *("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *shlex.split(connection.ssh_args)),
-        *(("-p", str(connection.port)) if connection.port else ()),
-        *(("-i", connection.private_key_file) if connection.private_key_file else ()),
-        *(("-l", connection.user) if connection.user else ()),
-        *("--", str(connection.host), f"sh -c {shlex.quote(_ASK)}"),
-    ]
 
 
 def _expected(deployment: Deployment) -> Estimate | None:
@@ -104,6 +88,6 @@ def _expected(deployment: Deployment) -> Estimate | None:
         return None
 
 
-def _mib(said: str | None) -> int | None:
-    number, _, unit = (said or "").strip().partition(" ")
+def _mib(told: str | None) -> int | None:
+    number, _, unit = (told or "").strip().partition(" ")
     return int(number) * _MIB if number.isdigit() and unit == "MiB" else None

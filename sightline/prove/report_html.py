@@ -30,6 +30,11 @@ _FORMS: Final = {
 
 def as_page(report: Report) -> str:
     """The report as an HTML document."""
+    return page_environment().get_template("report.html.j2").render(_view(report))
+
+
+def page_environment() -> Environment:
+    """The templates, with everything in them escaped that is not said to be safe."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -40,7 +45,12 @@ def as_page(report: Report) -> str:
     environment.filters["seconds"] = _seconds
     environment.filters["bytes"] = human_bytes
     environment.filters["cut"] = _cut
-    return environment.get_template("report.html.j2").render(_view(report))
+    return environment
+
+
+def page_style() -> str:
+    """The style sheet that a page has inside."""
+    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
 def _view(report: Report) -> dict[str, Any]:
@@ -48,7 +58,7 @@ def _view(report: Report) -> dict[str, Any]:
     sighting = report.sighting
     asked = len(sighting.shots) if sighting else 0
     return {
-        "css": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "css": page_style(),
         "tone": _CLASSES[outcome],
         "headline": HEADLINE[outcome],
         "meaning": MEANING[outcome],

@@ -36,17 +36,29 @@ def write(report: Report, folder: Path, link_latest: bool) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _whole(folder / "report.json", json.dumps(as_data(report), indent=2, ensure_ascii=False) + "\n")
-        _whole(folder / "report.html", as_page(report))
+        write_whole(folder / "report.json", json.dumps(as_data(report), indent=2, ensure_ascii=False) + "\n")
+        write_whole(folder / "report.html", as_page(report))
         if link_latest:
             _relink(folder.parent / "latest", folder.name)
     except OSError as problem:
-        raise CouldNotTell(
-            "report",
-            f"the report can't be written to {folder}: {problem.strerror}",
-            "choose a folder with --out DIR",
-        ) from None
+        raise _unwritable(folder, problem) from None
     return folder / "report.html"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises CouldNotTell."""
+    try:
+        _whole(path, text)
+    except OSError as problem:
+        raise _unwritable(path.parent, problem) from None
+
+
+def _unwritable(folder: Path, problem: OSError) -> CouldNotTell:
+    return CouldNotTell(
+        "report",
+        f"the report can't be written to {folder}: {problem.strerror}",
+        "choose a folder with --out DIR",
+    )
 
 
 def _whole(path: Path, text: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from sightline.deployment import Connection
-from sightline.prove.gpu_memory import GpuMemory, _command, gpu_memory
+from sightline.prove import on_host
+from sightline.prove.gpu_memory import GpuMemory, gpu_memory
 from sightline.prove.report_html import as_page
 from sightline.prove.report_json import Report, as_data
 from sightline.prove.verdict import Verdict
@@ -80,7 +81,8 @@ def test_nothing_is_said_where_nothing_is_known(
 
 
 def test_over_ssh_the_same_question_is_asked() -> None:
-    words = _command(Connection("ssh", "10.0.0.7", 2222, "root", "/keys/one", ssh_args="-J jump"))
+    connection = Connection("ssh", "10.0.0.7", 2222, "root", "/keys/one", ssh_args="-J jump")
+    words = on_host.command(connection, "nvidia-smi -q -x")
     assert words[0] == "ssh"
     assert words[-3:-1] == ["--", "10.0.0.7"]
     assert {"-J", "jump", "-p", "2222", "-i", "/keys/one", "-l", "root"} <= set(words)
