@@ -146,9 +146,9 @@ class Fetch:
         target.check_space(missing)
         standings = Standings(self._sources, chosen.tries)
         largest = max(missing, key=lambda file: file.size)
-        if len(self._sources) > 1 and largest.size:
+        if sum(not source.last for source in self._sources) > 1 and largest.size:
             probe(standings, wanted, largest, self._terms)
-            for standing in standings.all:
+            for standing in [one for one in standings.all if not one.source.last]:
                 facts = {"rate": standing.rate, "ranged": standing.ranged, "local": standing.source.local}
                 progress.tell("probed", source=str(standing.source), problem=standing.said, **facts)
         settings = Settings(

@@ -20,12 +20,13 @@ LOCAL_RATE = 1e12
 def probe(standings: Standings, wanted: Wanted, file: WantedFile, terms: Terms) -> None:
     """Ask all sources at once for the first bytes of `file`; notes commit, size, ranges and speed.
 
+    Those that are the last resort are not asked: most often nobody needs them.
     Takes LONGEST seconds after the answer at most; a source that fails is noted as failed.
     """
     for standing in standings.all:
         if standing.source.local:
             standings.measured(standing, LOCAL_RATE)
-    asked = [standing for standing in standings.all if not standing.source.local]
+    asked = [one for one in standings.all if not one.source.local and not one.source.last]
     threads = [
         threading.Thread(target=_probe, args=(standings, standing, wanted, file, terms), daemon=True)
         for standing in asked

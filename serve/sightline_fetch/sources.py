@@ -15,12 +15,16 @@ THE_HUB = "https://huggingface.co"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place. `repo` and `revision` only where they differ from the wanted ones (ModelScope)."""
+    """One place. `repo` and `revision` only where they differ from the wanted ones (ModelScope).
+
+    `last`: it is asked for what no other source can give, and not before.
+    """
 
     kind: str
     place: str
     repo: str = ""
     revision: str = ""
+    last: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}={self.place}"

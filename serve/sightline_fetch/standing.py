@@ -55,8 +55,8 @@ class Standings:
         """The source to ask for `path`, or None and the seconds until one may be asked again.
 
         The first in the user's order that is at least half as fast as the fastest. One that answers ranges
-        goes before one that does not. `alone` names one to be asked and no other, while it can be. Raises
-        NoSourceLeft.
+        goes before one that does not, and those that are the last resort come after all. `alone` names one to
+        be asked and no other, while it can be. Raises NoSourceLeft.
         """
         with self._lock:
             able = [s for s in self.all if not s.dead and path not in s.lacking]
@@ -64,6 +64,7 @@ class Standings:
                 said = "; ".join(f"{s.source}: {s.dead or s.lacking[path]}" for s in self.all)
                 raise NoSourceLeft(said)
             able = [s for s in able if str(s.source) == alone] or able
+            able = [s for s in able if not s.source.last] or able
             now = time.monotonic()
             free = [s for s in able if s.not_before <= now]
             if not free:
@@ -80,6 +81,7 @@ class Standings:
             now = time.monotonic()
             return any(
                 s is not standing
+                and s.source.last <= standing.source.last
                 and not s.dead
                 and path not in s.lacking
                 and s.not_before <= now

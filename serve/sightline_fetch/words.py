@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -52,6 +53,10 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--source", action="append", default=[], metavar="[KIND=]PLACE", help="may be repeated"
     )
     words.add_argument(
+        "--last-source", action="append", default=[], metavar="[KIND=]PLACE",
+        help="asked only for what no --source can give; may be repeated",
+    )  # fmt: skip
+    words.add_argument(
         "--only", action="append", default=[], metavar="PATTERN", help="these files, as *.gguf"
     )
     words.add_argument(
@@ -80,9 +85,12 @@ def parser(program: str) -> argparse.ArgumentParser:
 def sources_of(chosen: argparse.Namespace, folder: Path | None) -> list[Source]:
     """The sources in order. Raises FetchError."""
     named = [parse_source(words) for words in chosen.source]
+    last = [replace(parse_source(words), last=True) for words in chosen.last_source]
     if not named and folder is not None:
         named = [parse_source(f"dir={folder}")]
-    return named or [parse_source(f"hub={os.environ.get('HF_ENDPOINT') or THE_HUB}")]
+    if named:
+        return [*named, *(source for source in last if source.place not in {one.place for one in named})]
+    return last or [parse_source(f"hub={os.environ.get('HF_ENDPOINT') or THE_HUB}")]
 
 
 def terms_of(chosen: argparse.Namespace) -> Terms:

@@ -45,7 +45,10 @@ def test_three_hosts_take_from_upstream_the_bytes_of_one_while_they_come(tmp_pat
     with Hub(FILES) as hub, shared(entry, tmp_path / "0") as mirror:
         hub.faults.rate = 400_000
         others = [
-            start("--entry", entry, "--source", mirror, "--target", tmp_path / str(n), "--tries", "64")
+            start(
+                *("--entry", entry, "--source", mirror, "--target", tmp_path / str(n), "--tries", "64"),
+                *("--last-source", hub.url),
+            )
             for n in (1, 2)
         ]
         first = start("--entry", entry, "--source", hub.url, "--target", tmp_path / "0")
@@ -60,6 +63,19 @@ def test_three_hosts_take_from_upstream_the_bytes_of_one_while_they_come(tmp_pat
         assert hub.sent <= 1.01 * TOTAL + IN_FLIGHT
     for n in (0, 1, 2):
         assert holds(tmp_path / str(n), FILES)
+
+
+def test_what_the_first_cannot_give_any_more_comes_from_the_last_resort(tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, FILES)
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0/model.bin").write_bytes(FILES["model.bin"])
+    with Hub(FILES) as hub, shared(entry, tmp_path / "0") as mirror:
+        words = ("--entry", entry, "--source", mirror, "--target", tmp_path / "1", "--tries", "2")
+        alone = fetch(*words, "--timeout", "1")
+        assert alone.code == 1
+        assert fetch(*words, "--timeout", "1", "--last-source", hub.url).code == 0
+        assert hub.sent <= TOTAL - len(FILES["model.bin"]), "the large file was there to be had"
+    assert holds(tmp_path / "1", FILES)
 
 
 def test_a_model_that_is_whole_is_given_too(tmp_path: Path) -> None:
