@@ -34,6 +34,7 @@ SERVERS = {
     "sightline-serve": Server("serve/sightline_serve", "/ready"),
     "llamacpp": Server("serve/sightline_llamacpp", "/health"),
     "localai": Server("serve/sightline_localai", "/readyz", "/healthz"),
+    "vllm": Server("serve/sightline_vllm", "/health"),
 }
 
 KIT_FOLDERS = ("roles/vlm_server/templates", "roles/service/templates")
@@ -138,7 +139,8 @@ def read_locks(release: Mapping[str, Any], indexes: Indexes) -> tuple[LockFile, 
 
     Files called torch... are installed without dependencies and from PyTorch's index if no other has such
     a build: that keeps gigabytes of CUDA packages off a machine without a GPU. Where they hold CUDA, the
-    other files name packages that need torch, so they are installed without dependencies too.
+    other files name packages that need torch, so they are installed without dependencies too; and so is a
+    lock that leaves out what its packages ask for (NAME.without.txt beside it).
     """
     of_torch = (*indexes.torch, *indexes.packages, *_some(release.get("torch_index")))
     locks = []
@@ -146,7 +148,8 @@ def read_locks(release: Mapping[str, Any], indexes: Indexes) -> tuple[LockFile, 
         file = CHECKOUT / path
         name = file.name.removesuffix(".lock.txt")
         torch = name.startswith("torch")
-        no_deps = torch or release["accelerator"] == "cuda"
+        partial = file.with_name(f"{name}.without.txt").is_file()
+        no_deps = torch or partial or release["accelerator"] == "cuda"
         sources = tuple(dict.fromkeys(of_torch if torch else indexes.packages))
         locks.append(LockFile(name, str(file), _sha256(file.read_bytes()), torch, no_deps, sources))
     return tuple(locks)

@@ -11,6 +11,7 @@ from typing import Any
 from sightline.bundle import Bundle, read_bundle
 from sightline.layout import Indexes, Layout, LockFile, holds, lay_out, libraries, read_locks
 from sightline.plan import decide_adoption, python_to_fetch
+from sightline.plan.server_words import server_words
 from sightline.plan.situation import Situation, environment_step
 from sightline.pythons import locked_builds
 
@@ -21,6 +22,7 @@ class Prepared:
 
     `adopted`: the folder that torch lies in where the environment stands on another Python, else None.
     `ask`: addresses of which the host must reach one, for the Python that it lacks; empty for most hosts.
+    `words`: what the plan has to say to the server; part of the release's name.
     """
 
     model: dict[str, Any]
@@ -30,6 +32,7 @@ class Prepared:
     settings: dict[str, Any]
     adopted: str | None
     ask: list[str]
+    words: list[str]
 
 
 def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str, Any]) -> Prepared:
@@ -37,6 +40,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
 
     `wanted`: `host` (the probe's facts), `engine`, `root`, `port`, `start`, and `python` with the settings of
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
+    `nodes` (`count` of hosts that hold one model, how it is `split` over them, their `addresses`, `port`),
     `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures),
     `localai`, `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and
     `bundle`, the path of one that everything comes from.
@@ -47,7 +51,6 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     """
     python, start, fetch = wanted.get("python") or {}, wanted["start"], wanted.get("fetch") or {}
     indexes = Indexes(tuple(python.get("indexes") or ("",)), tuple(python.get("torch_indexes") or ()))
-    own = lay_out(wanted["root"], model, release, start, indexes)
     settings = {
         "engine": wanted["engine"],
         "root": wanted["root"],
@@ -57,6 +60,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "host": dict(wanted.get("host_side") or {}),
         "workload": {name: int(count or 0) for name, count in (wanted.get("workload") or {}).items()},
         "localai": dict(wanted.get("localai") or {}),
+        "nodes": dict(wanted.get("nodes") or {}),
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "indexes": list(indexes.packages),
         "staging": bool(fetch.get("only")),
@@ -70,6 +74,10 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "python_builds": locked_builds(),
         "libraries": libraries(read_locks(release, indexes)),
     }
+    words = server_words(Situation(model, release, wanted["host"], settings))
+    if words:
+        start = {**start, "words": words, "nodes": settings["nodes"]}
+    own = lay_out(wanted["root"], model, release, start, indexes)
     if settings["python_env"] == "auto" and _whole(wanted["host"], own):
         settings["python_env"] = "own"
     adoption, _ = decide_adoption(Situation(model, release, wanted["host"], settings))
@@ -85,7 +93,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     there = Situation(model, release, facts, settings)
     building = not there.staging and environment_step(there).action != "keep"
     ask = python_to_fetch(there) if building else []
-    return Prepared(model, release, layout, facts, settings, adoption.packages if adoption else None, ask)
+    adopted = adoption.packages if adoption else None
+    return Prepared(model, release, layout, facts, settings, adopted, ask, words)
 
 
 def held(bundle: Bundle, locks: Sequence[LockFile]) -> dict[str, Any]:

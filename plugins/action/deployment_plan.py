@@ -81,6 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "python": python.get("path", ""),
             "python_choice": python,
             "adopted": ready.adopted,
+            "words": ready.words,
             "host": plan.host or {},
             "device": computes_on(there),
             "model_name": model["name"],

@@ -26,7 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, root, port, boot, index, installed.
+  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, interfaces, root, port, boot, index, installed.
   type: dict
   returned: always
 """
@@ -39,6 +39,7 @@ from ansible.module_utils.sightline_host.boot import read_boot
 from ansible.module_utils.sightline_host.gpu_host import read_gpu_host
 from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.host_sets import read_sets
+from ansible.module_utils.sightline_host.interfaces import read_interfaces
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
 from ansible.module_utils.sightline_host.service_state import read_service
 from ansible.module_utils.sightline_host.state import (
@@ -73,6 +74,7 @@ def main() -> None:
     for found in host["torch"]:
         found["venv"] = bool(found["python"]) and makes_environments(found["python"])
     host["host_sets"] = read_sets()
+    host["interfaces"] = read_interfaces()
     host["root"] = read_root(root)
     host["port"] = read_port(wanted["port"], root)
     if host["port"]["state"] == "taken":

@@ -14,6 +14,7 @@ from sightline.plan.outcome import Objection
 from sightline.plan.places import larger_disk
 from sightline.plan.reading import Unreadable, read, read_or_none
 from sightline.plan.render import human_bytes
+from sightline.plan.server_words import engine_memory
 from sightline.plan.situation import Situation, asks_index, disk_shares, memory_shares
 
 Check = Callable[[Situation, set[str]], Iterator[Objection]]
@@ -165,7 +166,7 @@ def memory_is_there(there: Situation, changing: set[str]) -> Iterator[Objection]
         return
     running = read(there.facts, "installed.service.state", str) in ("running", "outdated")
     room = read(there.facts, "memory.total_bytes" if running else "memory.available_bytes", int)
-    needed = sum(share.bytes for share in memory_shares(there))
+    needed = sum(share.bytes for share in (*memory_shares(there), *engine_memory(there)))
     if room < needed:
         yield Objection(
             f"{human_bytes(room)} of memory {'in all' if running else 'free'}, {human_bytes(needed)} needed",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from sightline.fit import (
     ENGINES,
     CannotEstimate,
+    Cards,
     Engine,
     Fit,
     Option,
@@ -65,7 +67,21 @@ def host_fit(there: Situation) -> Fit | None:
         if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
             raise Unreadable(f"gpus[{position}].memory_bytes", size)
     cards = cards_of_host(listed)
-    return fit_on(there.model, engine, workload(there), cards) if cards else None
+    if not cards:
+        return None
+    return _over_nodes(there, fit_on(there.model, engine, workload(there), cards))
+
+
+def _over_nodes(there: Situation, alone: Fit) -> Fit:
+    """The same with the cards of all hosts that hold the model together; each has what this one has."""
+    count = read_or_none(there.settings, "nodes.count", int) or 1
+    if count == 1:
+        return alone
+    cards = Cards(alone.cards.card, alone.cards.count * count)
+    together = fit_on(there.model, alone.estimate.engine, workload(there), cards)
+    by_layers = read_or_none(there.settings, "nodes.split", str) == "pipeline"
+    used = alone.used * count if by_layers else together.used // count * count
+    return replace(together, used=max(used, count))
 
 
 def fit_or_none(there: Situation) -> Fit | None:

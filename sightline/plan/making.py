@@ -28,9 +28,11 @@ from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
 from sightline.plan.localai import localai_can_be_brought, localai_can_be_told, localai_notes
+from sightline.plan.node_checks import engine_takes_nodes, node_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.places import data_disk_notes
 from sightline.plan.reading import Unreadable, read, read_or_none
+from sightline.plan.server_words import engine_memory
 from sightline.plan.situation import (
     Situation,
     asks_index,
@@ -54,6 +56,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("model", pair_can_be_loaded),
     ("service", localai_can_be_brought),
     ("service", localai_can_be_told),
+    ("service", engine_takes_nodes),
     ("service", device_is_possible),
     ("service", gpu_is_there),
     ("service", release_computes_on_gpu),
@@ -130,7 +133,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
         notes=tuple(_notes(there, changing)),
         fetch=fetch_shares(there, changing, adopted),
         disk=_or_empty(lambda: disk_shares(there, changing, adopted)),
-        memory=_or_empty(lambda: memory_shares(there)) if "service" in changing else (),
+        memory=(*_or_empty(lambda: memory_shares(there)), *engine_memory(there))
+        if "service" in changing
+        else (),
         gpu=gpu[0] if "service" in changing else (),
         gpu_there=gpu[1],
         fit=fit_dict(there) if "service" in changing else None,
@@ -243,7 +248,7 @@ def _notes(there: Situation, changing: set[str]) -> list[str]:
     if there.staging:
         staged = "only the model is fetched (--tags fetch): whether this host can serve it was not looked at"
         return [staged, *(data_disk_notes(there) if "root" in changing else ())]
-    notes = gpu_notes(there) + device_notes(there) + host_notes(there)
+    notes = gpu_notes(there) + device_notes(there) + host_notes(there) + node_notes(there)
     if "root" in changing:
         notes += data_disk_notes(there)
     never = {

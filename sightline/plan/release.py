@@ -10,6 +10,8 @@ from sightline.plan.reading import read_or_none
 AUTO = "auto"
 WITH_CUDA = "seed-cu124"
 FOR_CPUS = "cpu"
+OF_ENGINE = {"vllm": {WITH_CUDA: "vllm-cu130", FOR_CPUS: "vllm-cpu"}}
+"""Engines with releases of their own, in place of those above."""
 WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu", "localai": "localai-cpu"}
 """Engines that bring no PyTorch, and the one release that carries each."""
 
@@ -27,6 +29,11 @@ def choose_release(wished: str, device: str, facts: Mapping[str, Any], engine: s
         return WITHOUT_TORCH[
             engine
         ], f"it is the one with {engine}; it computes on the CPU, whatever GPU there is"
+    chosen, why = _by_device(device, facts)
+    return OF_ENGINE.get(engine, {}).get(chosen, chosen), why
+
+
+def _by_device(device: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     if device == "cpu":
         return FOR_CPUS, "sightline_device asks for the CPU"
     listed = read_or_none(facts, "gpus", list) or []

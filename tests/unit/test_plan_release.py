@@ -49,6 +49,15 @@ def test_an_engine_without_pytorch_has_a_release_of_its_own(tmp_path: Path) -> N
     assert "whatever GPU" in why
 
 
+def test_vllm_has_releases_of_its_own(tmp_path: Path) -> None:
+    facts = facts_of(bare_metal(tmp_path))
+    assert choose_release("auto", "auto", facts, "vllm")[0] == "vllm-cu130"
+    assert choose_release("auto", "cpu", facts, "vllm")[0] == "vllm-cpu"
+    assert choose_release("auto", "auto", {}, "vllm")[0] == "vllm-cpu"
+    for name, accelerator in (("vllm-cu130", "cuda"), ("vllm-cpu", "cpu")):
+        assert load_release(name)["accelerator"] == accelerator
+
+
 def test_without_facts_nothing_is_assumed() -> None:
     assert choose_release("auto", "auto", {})[0] == FOR_CPUS
     assert choose_release("auto", "auto", {"gpus": "?", "pci": None, "driver": 1})[0] == FOR_CPUS
