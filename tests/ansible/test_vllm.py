@@ -174,10 +174,7 @@ def test_healthy_and_blind_by_layers(copy: Clone, nodes: list[Nodes], tmp_path: 
     assert "NOT PROVEN" in ended.stdout.upper()
 
 
-def test_the_other_engine_takes_its_place_and_down_leaves_nothing(copy: Clone, before: list[str]) -> None:
-    assert copy.up("--tags", "environment,model,serve").returncode == 0
-    pid_of(copy, ["sightline_serve"])
-    assert not [line for line in copy.processes() if "sightline_vllm" in line]
+def test_down_leaves_nothing(copy: Clone, before: list[str]) -> None:
     assert copy.run("scripts/down").returncode == 0
     assert copy.processes() == []
     assert files_below(copy.path) == before
