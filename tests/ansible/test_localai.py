@@ -144,3 +144,5 @@ def test_down_leaves_nothing(copy: Clone, before: list[str]) -> None:
     assert copy.run("scripts/down").returncode == 0
     assert copy.processes() == []
     assert files_below(copy.path) == before
+    # The copy's .venv is a link: what it leads to is not the copy's to remove.
+    assert (CHECKOUT / ".venv/controller/bin/ansible-playbook").exists()
