@@ -80,7 +80,8 @@ class Environment:
 class Deployment:
     """One deployed endpoint. `api_key_file` lies on the controller, `api_key_path` on the host.
 
-    `device` is what the server computes on; records of earlier versions know none but the CPU.
+    `device` is what the server computes on; records of earlier versions know none but the CPU. `ca_file`: the
+    authority (PEM, on the controller) that certifies the endpoint, where it is one of its own.
     """
 
     schema: int
@@ -99,6 +100,7 @@ class Deployment:
     api_key_path: str
     deployed_at: str
     device: Literal["cpu", "cuda"] = "cpu"
+    ca_file: str | None = None
 
 
 def names(checkout: Path) -> list[str]:

@@ -12,11 +12,12 @@ from sightline import deployment
 from sightline.layout import CHECKOUT
 
 
-def curl_line(base_url: str, model: str, api_key_file: str) -> str:
+def curl_line(base_url: str, model: str, api_key_file: str, ca_file: str | None = None) -> str:
     """A command to paste: asks the model without a picture, the key read from its file."""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is 3 plus 4?"}]})
+    trust = f"--cacert {quote(ca_file)} " if ca_file else ""
     return (
-        f'curl {base_url}/chat/completions -H "Authorization: Bearer $(cat {quote(api_key_file)})" '
+        f'curl {trust}{base_url}/chat/completions -H "Authorization: Bearer $(cat {quote(api_key_file)})" '
         f"-H 'Content-Type: application/json' -d {quote(body)}"
     )
 
@@ -43,15 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             "model": found.model,
             "api_key_file": found.api_key_file,
         }
+        if found.ca_file:
+            shown["ca_file"] = found.ca_file
         print(json.dumps(shown, indent=1))
         return 0
     print(f"endpoint  {found.base_url}")
     print(f"model     {found.model}")
     print(f"API key   in {found.api_key_file}")
+    if found.ca_file:
+        print(f"authority {found.ca_file}   (certifies the endpoint: --cacert of curl, SSL_CERT_FILE)")
     port = found.service.port
     if found.connection.type == "ssh" and found.service.bind.startswith("127."):
         print(f"tunnel    ssh -N -L {port}:{found.service.bind}:{port} {_target(found)}")
-    print(f"try       {curl_line(found.base_url, found.model, found.api_key_file)}")
+    print(f"try       {curl_line(found.base_url, found.model, found.api_key_file, found.ca_file)}")
     return 0
 
 

@@ -23,11 +23,15 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Server:
-    """What starts an engine: its package in the checkout, and the paths that say 200: ready, alive."""
+    """What starts an engine: its package in the checkout, and the paths that say 200: ready, alive.
+
+    `role`: whose templates make its release.
+    """
 
     package: str
     ready: str
     alive: str = "/health"
+    role: str = "vlm_server"
 
 
 SERVERS = {
@@ -35,6 +39,7 @@ SERVERS = {
     "llamacpp": Server("serve/sightline_llamacpp", "/health"),
     "localai": Server("serve/sightline_localai", "/readyz", "/healthz"),
     "vllm": Server("serve/sightline_vllm", "/health"),
+    "gateway": Server("serve/sightline_gateway", "/ready", role="gateway"),
 }
 
 KIT_FOLDERS = ("roles/vlm_server/templates", "roles/service/templates")
@@ -119,7 +124,7 @@ def lay_out(
     source = model["source"].get("path")
     # The plan refuses an engine that has none.
     server = SERVERS.get(str(start.get("engine")))
-    folders = [server.package, *KIT_FOLDERS] if server else KIT_FOLDERS
+    folders = kit_folders(server) if server else KIT_FOLDERS
     kit = [describe(Contents(CHECKOUT / folder))["fingerprint"] for folder in folders]
     release_id = digest([environment_digest, model["name"], model_fingerprint, kit, start])[:SHORT]
     return Layout(
@@ -132,6 +137,11 @@ def lay_out(
         model_fingerprint=model_fingerprint,
         model_source=str(CHECKOUT / source) if source else "",
     )
+
+
+def kit_folders(server: Server) -> tuple[str, ...]:
+    """The server's package, and what decides how it runs besides."""
+    return (server.package, f"roles/{server.role}/templates", *KIT_FOLDERS[1:])
 
 
 def read_locks(release: Mapping[str, Any], indexes: Indexes) -> tuple[LockFile, ...]:

@@ -24,7 +24,7 @@ def host_lines(checkout: Path, host: str, changed: int) -> list[str]:
         f"{host}: {verdict}",
         f"  endpoint  {found.base_url}   model {found.model}",
         f"  API key   in {found.api_key_file}",
-        f"  try       {curl_line(found.base_url, found.model, found.api_key_file)}",
+        f"  try       {curl_line(found.base_url, found.model, found.api_key_file, found.ca_file)}",
     ]
     if found.engine == "sightline-serve":
         page = found.base_url.removesuffix("v1")

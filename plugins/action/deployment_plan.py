@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ if _CHECKOUT not in sys.path:
 
 from sightline.bundle import BundleProblem  # noqa: E402
 from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
+from sightline.gateway import Planned, as_there, plan_gateway, read_wishes, stood_before  # noqa: E402
 from sightline.hostside import FolderProblem  # noqa: E402
 from sightline.plan import Plan, make_plan  # noqa: E402
 from sightline.plan.fit import fit_or_none  # noqa: E402
@@ -31,7 +33,9 @@ display = Display()
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """host (the probe's facts), model, release, engine, root, port, start, device, fetch, bundle,
-    python, host_side, workload, localai, terms: `plan`.
+    python, host_side, workload, localai, terms, gateway: `plan`.
+
+    `gateway`, where it is not empty, says what a gateway on this host stands before (sightline/gateway/).
 
     Runs on the controller; only where a Python must be fetched is the host asked whether it reaches it. Fails
     with every refusal at once, so that they can be mended together.
@@ -53,17 +57,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             localai = plan_localai(model, wanted)
             if localai:
                 wanted = {**wanted, "start": {**wanted["start"], "localai": localai}}
+            gateway = self._gateway(wanted)
+            if gateway:
+                model = stood_before(model)
+                wanted = {**wanted, "start": {**wanted["start"], "gateway": gateway.settings}}
             ready = prepare(model, release, wanted)
             terms = read_terms(wanted.get("terms") or {})
         except (BundleProblem, CatalogueError, FolderProblem, OSError, ValueError) as problem:
             raise AnsibleActionFail(str(problem)) from problem
         facts = ready.facts
+        if gateway:
+            facts = as_there(facts, model["name"], ready.settings["desired"]["model_fingerprint"])
         if ready.ask:
             answer = self._execute_module(
                 module_name="address_answers", module_args={"addresses": ready.ask}, task_vars=task_vars
             )
             facts = facts | {"python_source": answer}
         plan = make_plan(model, release, facts, ready.settings)
+        if gateway:
+            plan = replace(
+                plan, refusals=(*plan.refusals, *gateway.refusals), notes=(*plan.notes, *gateway.notes)
+            )
         there = Situation(model, release, facts, ready.settings)
         quote = quote_host(name, plan, fit_or_none(there), model, facts, terms, reports / name / LATEST)
         hand_over(quote)
@@ -88,7 +102,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "release_name": release["name"],
             "localai": localai,
         }
+        if gateway:
+            fact |= {"model_name": gateway.settings["model"], "gateway": gateway.settings}
+            fact |= {"gateway_oci_key_file": gateway.oci_key_file}
         return {"changed": False, "ansible_facts": {"plan": fact}}
+
+    def _gateway(self, wanted: dict[str, Any]) -> Planned | None:
+        told = wanted.get("gateway") or {}
+        if not told:
+            return None
+        members = tuple(str(member) for member in told["members"])
+        return plan_gateway(read_wishes(told), str(wanted["root"]), int(wanted["host"]["uid"]), members)
 
 
 def _refused(host: str, plan: Plan, again: bool, choice: str) -> str:

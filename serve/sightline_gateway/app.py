@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import secrets
+import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 import yaml
@@ -11,12 +15,19 @@ import yaml
 from sightline_gateway import running
 from sightline_gateway.config import key_variable, litellm_config
 from sightline_gateway.errors import StartError
+from sightline_gateway.front import front
 from sightline_gateway.keys import KeyRing, KeysProblem
 from sightline_gateway.settings import Settings
 from sightline_gateway.watch import Watch
 
 DRAIN_SECONDS = 30
+KEYS_LOOKED_AT = 5.0
 STARTS_WATCH = "sightline_gateway.app:start_watch"
+
+
+log = logging.getLogger(__name__)
+_tasks: list[asyncio.Task[None]] = []
+"""The event loop itself holds its tasks but loosely."""
 
 
 def replica_keys(settings: Settings, path: Path | None) -> dict[str, str]:
@@ -76,6 +87,28 @@ def write_private(path: Path, text: str) -> None:
 async def start_watch() -> None:
     """LiteLLM calls it in its event loop (LITELLM_WORKER_STARTUP_HOOKS)."""
     running.now().watch.start()
+    if running.now().replica_keys is not None:
+        _tasks.append(asyncio.create_task(end_when_changed(running.now().replica_keys)))
+
+
+async def end_when_changed(path: Path | None) -> None:
+    """LiteLLM takes the replicas' keys at its start only: with others this process ends, once its answers are
+    given, and what keeps it running starts it anew.
+    """
+    before = stamp(path)
+    while stamp(path) in (before, None):
+        await asyncio.sleep(KEYS_LOOKED_AT)
+    log.warning("%s has changed: ending, to be started with the new keys", path)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stamp(path: Path | None) -> tuple[int, int] | None:
+    """Changes when the file does; None while it is not there."""
+    try:
+        status = os.stat(path or "")
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def serve(
@@ -84,15 +117,19 @@ def serve(
     keys: dict[str, str],
     config: Path,
     address: tuple[str, int],
+    caddyfile: Path | None = None,
+    keys_file: Path | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; returns 0. Raises StartError."""
+    """Serves until SIGTERM or SIGINT; returns 0. `caddyfile`: Caddy stands before it; `keys_file`: where the
+    replicas' `keys` come from. Raises StartError.
+    """
     try:
         ring = KeyRing(clients)
     except KeysProblem as problem:
         raise StartError(f"--keys {problem}.") from None
     write_private(config, yaml.safe_dump(litellm_config(settings), sort_keys=False))
     prepare_environment(config, keys)
-    running.run_with(running.Running(settings, ring, Watch(settings, keys)))
+    running.run_with(running.Running(settings, ring, Watch(settings, keys), keys_file))
     try:
         import uvicorn
         from litellm.proxy.proxy_server import app
@@ -102,13 +139,14 @@ def serve(
 
     host, port = address
     print(f"listening on http://{host}:{port}", flush=True)
-    uvicorn.run(
-        Doors(app),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        # Behind Caddy on loopback; nobody else may say who asks.
-        proxy_headers=False,
-    )
+    with front(caddyfile) if caddyfile else nullcontext():
+        uvicorn.run(
+            Doors(app),
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            # Who asks is told by the key, never by a header.
+            proxy_headers=False,
+        )
     return 0

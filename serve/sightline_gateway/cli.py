@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     made.add_argument("--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
     made.add_argument("--port", type=_port, default=4000, metavar="N", help="(4000)")
+    made.add_argument("--caddyfile", type=Path, metavar="FILE", help="run Caddy before it, with this file")
     made.add_argument("--print-config", action="store_true", help="show LiteLLM's configuration and end")
     args = made.parse_args(arguments)
     # Ours alone: LiteLLM writes its own lines, and would write them twice.
@@ -70,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not args.keys:
             made.error("the following arguments are required: --keys")
         keys = replica_keys(settings, args.replica_keys)
-        return serve(settings, tuple(args.keys), keys, args.config, (args.host, args.port))
+        address = (args.host, args.port)
+        return serve(
+            settings, tuple(args.keys), keys, args.config, address, args.caddyfile, args.replica_keys
+        )
     except StartError as problem:
         print(f"sightline-gateway: {problem}", file=sys.stderr)
         return 1

@@ -34,8 +34,8 @@ SEES = Gauge("sightline_replica_serving", "1 where the replica named the last pi
 
 
 class Doors:
-    """ASGI around LiteLLM's app. /ready: 200 once a replica sees. /replicas (with a key): who sees, and why
-    not. Whatever else LiteLLM offers (keys, users, its pages) is not found here.
+    """ASGI around LiteLLM's app. /health: 200. /ready: 200 once a replica sees. /replicas (with a key): who
+    sees, and why not. Whatever else LiteLLM offers (keys, users, its pages) is not found here.
     """
 
     def __init__(self, app: App) -> None:
@@ -48,6 +48,8 @@ class Doors:
             await self.app(scope, receive, _discreet(send))
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
+        elif scope["path"] == "/health":
+            await _answer(send, 200, {"status": "alive"})
         elif scope["path"] == "/ready":
             rotation = running.now().watch.rotation
             ready = bool(rotation.serving())

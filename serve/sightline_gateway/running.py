@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sightline_gateway.keys import KeyRing, Minutes
 from sightline_gateway.settings import Settings
@@ -14,6 +15,7 @@ class Running:
     settings: Settings
     keys: KeyRing
     watch: Watch
+    replica_keys: Path | None = None
     minutes: Minutes = field(default_factory=Minutes)
 
 

@@ -12,7 +12,7 @@ WITH_CUDA = "seed-cu124"
 FOR_CPUS = "cpu"
 OF_ENGINE = {"vllm": {WITH_CUDA: "vllm-cu130", FOR_CPUS: "vllm-cpu"}}
 """Engines with releases of their own, in place of those above."""
-WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu", "localai": "localai-cpu"}
+WITHOUT_TORCH = {"llamacpp": "llamacpp-cpu", "localai": "localai-cpu", "gateway": "gateway"}
 """Engines that bring no PyTorch, and the one release that carries each."""
 
 

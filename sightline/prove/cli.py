@@ -109,7 +109,7 @@ def _target(args: argparse.Namespace) -> Target:
         return _through(args)
     if args.url:
         name = args.url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
-        return Target(name, args.url, args.model, args.key_file)
+        return Target(name, args.url, args.model, args.key_file, ca_file=args.ca_file)
     return _recorded(args, args.deployment or find(CHECKOUT, args.host), args.model, args.key_file)
 
 
@@ -129,6 +129,7 @@ def _recorded(args: argparse.Namespace, record: Path, model: str | None, key_fil
         engine=deployment.engine,
         connection=deployment.connection,
         release=f"{deployment.release.name} {deployment.release.id}",
+        ca_file=args.ca_file or (Path(deployment.ca_file) if deployment.ca_file else None),
     )
 
 
@@ -201,6 +202,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="another endpoint for the same questions; may be repeated: a host, a record, URL,MODEL,KEYFILE",
+    )
+    where.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        type=Path,
+        help="the authority (PEM) that certifies it, if no public one does",
     )
     where.add_argument("--sight-only", action="store_true", help="leave the host of a deployment unchecked")
     way = parser.add_argument_group("a box that shows only its ssh port")

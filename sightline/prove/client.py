@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Endpoint:
         timeout: float = 120.0,
         max_tokens: int = 64,
         transport: httpx.BaseTransport | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         self.base_url = _api_root(base_url)
         self._key = key
@@ -71,6 +73,7 @@ class Endpoint:
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
             trust_env=not loopback,
             transport=transport,
+            verify=_trust(ca_file),
         )
         self.model = model or ""
 
@@ -204,6 +207,21 @@ class Endpoint:
 
     def _hide_key(self, text: str) -> str:
         return text.replace(self._key, "[the key]") if self._key else text
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """Whom to believe that an endpoint is who it says: the usual authorities, or the one in `ca_file`.
+
+    Raises CouldNotTell when that cannot be read.
+    """
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as problem:
+        raise CouldNotTell(
+            "ca_file", f"the authority in {ca_file} cannot be read: {problem}", "run scripts/up again"
+        ) from None
 
 
 def messages(turns: tuple[Turn, ...], answers: list[str]) -> list[Message]:

@@ -38,6 +38,7 @@ class Target:
     engine: str | None = None
     release: str | None = None
     connection: Connection | None = None
+    ca_file: Path | None = None
 
     def described(self, model: str | None) -> dict[str, Any]:
         """The target as the report names it."""
@@ -72,7 +73,9 @@ def examine(target: Target, settings: Settings, limits: Limits, progress: Progre
         try:
             key = read_key(target.key_file) if target.key_file else None
             with _way_to(target) as url:
-                endpoint = Endpoint(url, target.model, key, limits.timeout, limits.max_tokens)
+                endpoint = Endpoint(
+                    url, target.model, key, limits.timeout, limits.max_tokens, ca_file=target.ca_file
+                )
                 with closing(endpoint):
                     model = endpoint.choose_model()
                     sighting = look(endpoint, settings, progress.tick)

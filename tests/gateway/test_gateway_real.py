@@ -204,7 +204,7 @@ def test_of_litellms_paths_only_those_of_clients(gateway: Gateway) -> None:
     assert get("/v1/models", {}).status_code == 401
     assert get("/ready", {}).json() == {"status": "ready"}
     assert get("/replicas", {}).status_code == 401
-    for path in ("/", "/key/info", "/config/yaml", "/ui", "/docs", "/openapi.json", "/health"):
+    for path in ("/", "/key/info", "/config/yaml", "/ui", "/docs", "/openapi.json", "/health/readiness"):
         assert get(path).status_code == 404, path
     assert 'sightline_replica_serving{replica="one"} 1.0' in get("/metrics").text
 

@@ -206,5 +206,10 @@ def _status(host: Host, deployment: Deployment, path: str, key: str = "") -> str
         else service.bind
     )
     python = f"{deployment.environment.path}/bin/python"
-    asked = host.run("%s -I -c %s %s %s", python, STATUS_OF, f"http://{address}:{service.port}{path}", key)
+    scheme, _, rest = deployment.base_url.partition("://")
+    url, name = (
+        f"{scheme}://{address}:{service.port}{path}",
+        rest.partition("/")[0] if scheme == "https" else "",
+    )
+    asked = host.run("%s -I -c %s %s %s %s", python, STATUS_OF, url, key, name)
     return asked.stdout.strip() or f"no answer ({asked.stderr.strip()[-120:]})"
