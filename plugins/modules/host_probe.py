@@ -26,7 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, interfaces, root, port, boot, index, installed.
+  description: C(probe_host) with arch, kernel, distribution, init, surroundings, clock, cpu, memory, disks, user, uid, home, python, pci, gpus, driver, kernel_modules, packages, toolkit, torch, host_sets, interfaces, system_parts, root, port, boot, index, installed.
   type: dict
   returned: always
 """
@@ -51,6 +51,7 @@ from ansible.module_utils.sightline_host.state import (
     read_root,
     read_user,
 )
+from ansible.module_utils.sightline_host.system_parts import read_system_parts
 
 
 def main() -> None:
@@ -75,6 +76,7 @@ def main() -> None:
         found["venv"] = bool(found["python"]) and makes_environments(found["python"])
     host["host_sets"] = read_sets()
     host["interfaces"] = read_interfaces()
+    host["system_parts"] = read_system_parts()
     host["root"] = read_root(root)
     host["port"] = read_port(wanted["port"], root)
     if host["port"]["state"] == "taken":

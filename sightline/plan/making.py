@@ -28,7 +28,6 @@ from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
 from sightline.plan.localai import localai_can_be_brought, localai_can_be_told, localai_notes
-from sightline.plan.node_checks import engine_takes_nodes, node_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.places import data_disk_notes
 from sightline.plan.reading import Unreadable, read, read_or_none
@@ -44,6 +43,7 @@ from sightline.plan.situation import (
     root_step,
     service_step,
 )
+from sightline.plan.vllm_checks import engine_takes_nodes, node_notes, parts_are_there
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,
@@ -57,6 +57,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("service", localai_can_be_brought),
     ("service", localai_can_be_told),
     ("service", engine_takes_nodes),
+    ("service", parts_are_there),
     ("service", device_is_possible),
     ("service", gpu_is_there),
     ("service", release_computes_on_gpu),

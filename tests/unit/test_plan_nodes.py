@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sightline.catalogue import load_model, load_release
-from sightline.plan.node_checks import node_notes
 from sightline.plan.nodes import Node, node_fact, node_objections
 from sightline.plan.outcome import Objection
 from sightline.plan.server_words import engine_memory, server_words
 from sightline.plan.situation import Situation
+from sightline.plan.vllm_checks import node_notes
 from tests.unit.test_plan import Inputs
 
 GB = 10**9
@@ -228,6 +228,21 @@ def test_another_engine_does_not_take_several_hosts() -> None:
     inputs.settings["nodes"] = nodes_of(2)
     (found,) = [refusal for refusal in inputs.plan().refusals if refusal.check == "engine_takes_nodes"]
     assert found.what == "sightline-serve does not serve one model from 2 hosts"
+
+
+@pytest.mark.parametrize(
+    ("parts", "remedy"),
+    [
+        ({"libnuma.so.1": False, "g++": False}, "apt-get install libnuma1 g++"),
+        ({"libnuma.so.1": True, "g++": False}, "apt-get install g++"),
+        ({"libnuma.so.1": True, "g++": True}, ""),
+    ],
+)
+def test_what_no_wheel_brings_has_to_be_there(parts: dict[str, bool], remedy: str) -> None:
+    for inputs, needs in ((on_cpu(), True), (Inputs(), False), (on_gpus(1, 80 * GB), False)):
+        inputs.facts["system_parts"] = parts
+        found = [refusal.remedy for refusal in inputs.plan().refusals if refusal.check == "parts_are_there"]
+        assert [said.endswith(remedy) for said in found] == ([True] if remedy and needs else [])
 
 
 def test_what_was_seen_to_die_is_told() -> None:

@@ -1,4 +1,4 @@
-"""What one of several hosts that hold one model must have, as far as it alone can tell (nodes.py: all)."""
+"""What a host must have for vLLM, alone or with others for one model (nodes.py: together)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from sightline.plan.outcome import Objection
 from sightline.plan.reading import read_or_none
 from sightline.plan.server_words import ENGINE, head_shares, nodes, split
 from sightline.plan.situation import Situation, computes_on
+
+_PACKAGES = {"libnuma.so.1": "libnuma1", "g++": "g++"}
 
 
 def engine_takes_nodes(there: Situation, changing: set[str]) -> Iterator[Objection]:
@@ -33,6 +35,23 @@ def engine_takes_nodes(there: Situation, changing: set[str]) -> Iterator[Objecti
             f"the heads of {there.model['name']} can be dealt out to {shares} cards, not to {count} hosts",
             "each host has an equal part of every layer's heads",
             f"take as many hosts as divide {shares}, or split by layers: sightline_nodes_split=pipeline",
+        )
+
+
+def parts_are_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """What vLLM's build for CPUs needs and no wheel brings. Seen on a fresh Debian: without libnuma no start
+    succeeds; without a compiler it starts, /health says 200, and the first request ends it.
+    """
+    if read_or_none(there.settings, "engine", str) != ENGINE or computes_on(there) != "cpu":
+        return
+    parts = read_or_none(there.facts, "system_parts", dict) or {}
+    lacking = [name for name in _PACKAGES if parts.get(name) is False]
+    if lacking:
+        packages = " ".join(_PACKAGES[name] for name in lacking)
+        yield Objection(
+            f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing on the host",
+            "vLLM's build for CPUs needs it, and no wheel brings it",
+            f"install it, on Debian and Ubuntu: apt-get install {packages}",
         )
 
 

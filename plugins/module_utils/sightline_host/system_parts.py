@@ -1,0 +1,28 @@
+"""What some engines need of the system, because no wheel brings it."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from collections.abc import Iterable
+
+from .reading import Facts
+
+LIBRARIES = ("libnuma.so.1",)
+"""vLLM's build for CPUs is linked with it; a fresh Debian does not have it."""
+PROGRAMS = ("g++",)
+"""vLLM's build for CPUs compiles when the first request comes, also with --enforce-eager."""
+
+
+def read_system_parts(libraries: Iterable[str] = LIBRARIES, programs: Iterable[str] = PROGRAMS) -> Facts:
+    """Whether each is there, by name: a library that can be loaded, a program on the path."""
+    found: Facts = {name: _loads(name) for name in libraries}
+    return {**found, **{name: shutil.which(name) is not None for name in programs}}
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
