@@ -39,6 +39,7 @@ class Slot:
     prompt: Prompt
     tokens: tuple[int, ...]
     length: int
+    owner: str = ""
     row: Row | None = None
     cache: Any = None
     text: Text | None = None
@@ -142,15 +143,18 @@ class Engine:
         return self.budget.fits(lengths, self._beside(*prompts))
 
     @torch.inference_mode()
-    def admit(self, prompt: Prompt, tokens: Sequence[int] = ()) -> Slot:
-        """Gives a request its place, and reads nothing yet. `tokens`: its answer so far."""
-        slot = Slot(prompt, tuple(tokens), prompt.length + len(tokens))
+    def admit(self, prompt: Prompt, tokens: Sequence[int] = (), owner: str = "") -> Slot:
+        """Gives a request its place, and reads nothing yet.
+
+        `tokens`: its answer so far; `owner`: whose it is; it begins with no one else's.
+        """
+        slot = Slot(prompt, tuple(tokens), prompt.length + len(tokens), owner)
         self.slots.append(slot)
         if self.rows:
             slot.row = self.rows.join()
             if self.prefixes.kept:
                 identity = self.model.identity(prompt, slot.tokens)
-                kept, common = self.prefixes.longest(identity[:-1])  # one is left, for its logits
+                kept, common = self.prefixes.longest(identity[:-1], owner)  # one is left, for its logits
                 if common:
                     self.rows.fill(slot.row, kept, common)
                     slot.done = slot.reused = common
@@ -219,7 +223,8 @@ class Engine:
             if self.rows and slot.row:
                 if keep and self.prefixes.wants(slot.row.length, self.token_bytes):
                     identity = self.model.identity(slot.prompt, [*slot.tokens, *slot.said])
-                    self.prefixes.keep(identity[: slot.row.length], self.rows.copied(slot.row))
+                    read = identity[: slot.row.length]
+                    self.prefixes.keep(read, self.rows.copied(slot.row), slot.owner)
                 self.rows.leave(slot.row)
             slot.cache = slot.row = slot.text = None
 

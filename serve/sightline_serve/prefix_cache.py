@@ -1,7 +1,8 @@
 """What finished requests left in the cache: a follow-up begins with it instead of reading it again.
 
 Kept beside the running requests, on the model's device, up to a number of bytes. Two texts are the same as
-far as their identities are: token for token, with the picture's content in the place of its tokens.
+far as their identities are: token for token, with the picture's content in the place of its tokens. Each
+owner (a key) has texts of its own: the speed of an answer and its cached_tokens would tell of others' prompts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MOST = 256  # texts: so that looking one up stays cheap, however short they are
 
 @dataclass(frozen=True)
 class Kept:
+    owner: str
     identity: Identity
     layers: Layers
     size: int
@@ -31,12 +33,17 @@ class PrefixCache:
         """`limit` is in bytes; 0 keeps nothing."""
         self.limit = limit
         self.size = 0
-        self.kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self.kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
 
-    def longest(self, identity: Identity) -> tuple[Layers, int]:
-        """Of what is kept, that which begins most like this text, and for how many tokens; ({}, 0): none."""
+    def longest(self, identity: Identity, owner: str = "") -> tuple[Layers, int]:
+        """What is kept of `owner` that begins most like this text, and for how many tokens; ({}, 0): none."""
         common, name = max(
-            ((_common(kept.identity, identity), name) for name, kept in self.kept.items()), default=(0, b"")
+            (
+                (_common(kept.identity, identity), name)
+                for name, kept in self.kept.items()
+                if kept.owner == owner
+            ),
+            default=(0, ("", b"")),
         )
         if common < LEAST:
             return {}, 0
@@ -47,13 +54,14 @@ class PrefixCache:
         """Whether a text of so many tokens would be kept at all."""
         return tokens >= LEAST and tokens * token_bytes <= self.limit
 
-    def keep(self, identity: Identity, layers: Layers) -> None:
+    def keep(self, identity: Identity, layers: Layers, owner: str = "") -> None:
         """`layers` hold the whole text, [1, heads, tokens, head size], in tensors of their own."""
         size = sum(tensor.nbytes for pair in layers.values() for tensor in pair)
         for name, old in list(self.kept.items()):
-            if len(old.identity) <= len(identity) and _common(old.identity, identity) == len(old.identity):
+            known = len(old.identity)
+            if old.owner == owner and known <= len(identity) and _common(old.identity, identity) == known:
                 self._drop(name)  # the new one says all that it said
-        self.kept[identity.tobytes()] = Kept(identity, layers, size)
+        self.kept[owner, identity.tobytes()] = Kept(owner, identity, layers, size)
         self.size += size
         while self.size > self.limit or len(self.kept) > MOST:
             self._drop(next(iter(self.kept)))
@@ -62,7 +70,7 @@ class PrefixCache:
         self.kept.clear()
         self.size = 0
 
-    def _drop(self, name: bytes) -> None:
+    def _drop(self, name: tuple[str, bytes]) -> None:
         self.size -= self.kept.pop(name).size
 
 

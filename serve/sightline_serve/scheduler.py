@@ -182,7 +182,7 @@ class Scheduler:
                 sequence = self.waiting.take()
             self.running.append(sequence)
             try:
-                sequence.slot = self.engine.admit(sequence.prompt, sequence.tokens)
+                sequence.slot = self.engine.admit(sequence.prompt, sequence.tokens, sequence.owner)
                 self.metrics.reused.inc(sequence.slot.reused)
                 if not sequence.tokens:
                     sequence.cached_tokens = sequence.slot.reused

@@ -82,6 +82,11 @@ class Sequence:
         self.submitted = time.monotonic()
 
     @property
+    def owner(self) -> str:
+        """The key's name, as far as there are several; clients are KEY@ADDRESS."""
+        return self.client.partition("@")[0]
+
+    @property
     def generated(self) -> int:
         return len(self.tokens)
 

@@ -100,8 +100,8 @@ def one_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is said to hold a token more than it does."""
     honest = PrefixCache.longest
 
-    def longest(self: PrefixCache, identity: Any) -> Any:
-        kept, common = honest(self, identity)
+    def longest(self: PrefixCache, identity: Any, owner: str = "") -> Any:
+        kept, common = honest(self, identity, owner)
         return {n: (torch.roll(k, 1, 2), v) for n, (k, v) in kept.items()}, common
 
     monkeypatch.setattr(PrefixCache, "longest", longest)
@@ -157,6 +157,31 @@ def test_a_longer_text_takes_the_place_of_its_beginning_and_the_most_alike_is_fo
     for number in range(10, 10 + 2 * MOST):
         cache.keep(text(number), layers(LEAST))
     assert len(cache.kept) == MOST
+
+
+def test_nobody_begins_with_anothers_text() -> None:
+    cache = PrefixCache(2**20)
+    cache.keep(text(1, 2), layers(2 * LEAST), "alice")
+    assert cache.longest(text(1, 2), "bob") == ({}, 0)
+    cache.keep(text(1), layers(LEAST), "bob")
+    assert [cache.longest(text(1, 2), owner)[1] for owner in ("alice", "bob")] == [2 * LEAST, LEAST]
+    cache.keep(text(1, 2, 3), layers(3 * LEAST), "alice")
+    assert len(cache.kept) == 2, "alice's longer text takes the place of hers, not of bob's"
+
+
+def test_keys_share_no_cached_tokens(start: Callable[..., ServerProcess], tiny: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("alice one\nbob two\n")
+    keys.chmod(0o600)
+    server = start(tiny, "--api-key-file", str(keys))
+    body = ask("a question that is long enough to be kept", data_url(encoded(disc())), max_tokens=5)
+
+    def cached(key: str) -> int:
+        told = server.post(body, headers={"Authorization": f"Bearer {key}"}).json()
+        return int(told["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    assert [cached("one"), cached("two")] == [0, 0]
+    assert min(cached("one"), cached("two")) > 0
 
 
 def test_usage_and_metrics_tell(start: Callable[..., ServerProcess], tiny: Path) -> None:
