@@ -16,8 +16,10 @@ class KeysProblem(Exception):
 
 
 def replica_keys(files: Mapping[str, str], dry: bool = False) -> str:
-    """`NAME KEY` a line, the keys read from `files`. Raises KeysProblem; in a dry run one may be missing."""
-    lines = []
+    """`NAME KEY` a line under a comment, the keys read from `files`. Raises KeysProblem; in a dry run one may
+    be missing.
+    """
+    lines = ["# Written by Sightline: a replica and its key a line.\n"]
     for name, file in sorted(files.items()):
         try:
             key = Path(file).read_text(encoding="ascii").split()

@@ -51,6 +51,7 @@ def plan_gateway(wishes: Wishes, root: str, uid: int, members: tuple[str, ...] =
             refusals.append(Refusal("oci", "service", *_said(problem)))
         else:
             key_file = ready.key_file
+            settings["model"] = settings["model"] or ready.settings["model"]
             settings["oci"] = ready.settings | (
                 {"key_file": f"{root}/secrets/oci_key.pem"} if key_file else {}
             )
@@ -100,7 +101,7 @@ def _objections(wishes: Wishes, uid: int, members: tuple[str, ...]) -> Iterator[
     if not wishes.replicas and not wishes.oci:
         yield (
             "the gateway has nothing to stand before",
-            "the group sightline has no host, and gateway_oci_compartment is not set",
+            "the group sightline has no host, and gateway_oci is not set",
             "put hosts into the group sightline",
         )
     models = sorted({replica.model for replica in wishes.replicas})

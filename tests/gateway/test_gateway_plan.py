@@ -55,6 +55,17 @@ def test_the_gateway_reads_what_the_plan_writes() -> None:
     assert not [value for value in ("k1", "k2") if value in str(planned.settings)]
 
 
+def test_oracle_s_service_alone_has_its_own_model_s_name() -> None:
+    oci = {"auth": "instance_principal", "region": "us-chicago-1", "compartment": "ocid1.compartment.oc1..a"}
+    planned = plan_gateway(read_wishes({**TOLD, "replicas": [], "oci": oci}), "/opt/g", ROOT)
+    assert planned.refusals == ()
+    settings = settings_from(planned.settings)
+    assert settings.model == "meta.llama-3.2-90b-vision-instruct"
+    assert settings.replicas == ()
+    named = plan_gateway(read_wishes({**TOLD, "replicas": [], "oci": oci, "model": "big"}), "/opt/g", ROOT)
+    assert settings_from(named.settings).model == "big"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -135,8 +146,10 @@ def test_clients_keys_are_made_once_and_go_with_their_name(tmp_path: Path) -> No
 def test_replicas_keys_are_those_of_their_hosts(tmp_path: Path) -> None:
     key = tmp_path / "one"
     key.write_text("sk-one\n")
-    assert replica_keys({"one": str(key)}) == "one sk-one\n"
-    assert replica_keys({"one": str(key), "two": str(tmp_path / "two")}, dry=True) == "one sk-one\n"
+    comment = replica_keys({})
+    assert comment.startswith("#"), "the start script names the file, replicas or not"
+    assert replica_keys({"one": str(key)}) == f"{comment}one sk-one\n"
+    assert replica_keys({"one": str(key), "two": str(tmp_path / "two")}, dry=True) == f"{comment}one sk-one\n"
     with pytest.raises(KeysProblem, match="the replica two"):
         replica_keys({"one": str(key), "two": str(tmp_path / "two")})
 
