@@ -2,7 +2,7 @@
 
 Kept beside the running requests, on the model's device, up to a number of bytes. Two texts are the same as
 far as their identities are: token for token, with the picture's content in the place of its tokens. Each
-owner (a key) has texts of its own: the speed of an answer and its cached_tokens would tell of others' prompts.
+owner (a key) has texts of its own: an answer's speed and cached_tokens would tell of others' prompts.
 """
 
 from __future__ import annotations
