@@ -37,7 +37,8 @@ def run(settings: Settings) -> int:
     try:
         import xllamacpp
     except ImportError as problem:
-        raise StartError(f"llama.cpp cannot be loaded: {problem}. Its wheel is xllamacpp.") from None
+        remedy = "install the package libgomp1" if "libgomp" in str(problem) else "its wheel is xllamacpp"
+        raise StartError(f"llama.cpp cannot be loaded: {problem}; {remedy}.") from None
     # Threads inherit it: a signal that llama.cpp's threads take would never reach sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     params = xllamacpp.CommonParams()
