@@ -235,7 +235,8 @@ def test_another_engine_does_not_take_several_hosts() -> None:
     [
         ({"libnuma.so.1": False, "g++": False}, "apt-get install libnuma1 g++"),
         ({"libnuma.so.1": True, "g++": False}, "apt-get install g++"),
-        ({"libnuma.so.1": True, "g++": True}, ""),
+        ({"libnuma.so.1": True, "g++": True, "Python.h": False}, "apt-get install python3.11-dev"),
+        ({"libnuma.so.1": True, "g++": True, "Python.h": True}, ""),
     ],
 )
 def test_what_no_wheel_brings_has_to_be_there(parts: dict[str, bool], remedy: str) -> None:
