@@ -17,7 +17,7 @@ import pytest
 from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, files_below, free_port, pid_of
 from tests.localai.making import make_backend, make_binary
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.stand_ins.endpoint import forward_to
 from tests.stand_ins.oci import OciStandIn
 from tests.stand_ins.oci_identity import COMPARTMENT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EXAMPLE = ("-i", "inventory/examples/oci")
 

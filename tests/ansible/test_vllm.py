@@ -19,7 +19,7 @@ import pytest
 
 from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, files_below, free_port, pid_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Compiling takes half a minute of a start, and is no part of what is tested.
 VLLM = ("-e", "sightline_engine=vllm", "-e", '{"sightline_serve_options": ["--enforce-eager"]}')

@@ -137,6 +137,7 @@ SHARDS = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_shards_of_the_90bs_real_sizes_are_planned_shown_and_staged(
     lab: Lab, deployer: Deployer, fresh_host: Callable[..., Host], tmp_path: Path
 ) -> None:
