@@ -1,7 +1,4 @@
-"""vLLM, deployed and proven on a CPU; by hand also one model on two nodes, and the split that dies.
-
-The nodes take four more minutes on two cores: SIGHTLINE_VLLM_NODES=1 scripts/test slow-dev -- -k vllm
-"""
+"""vLLM, deployed and proven on a CPU; then one model on two nodes, and the split that dies."""
 
 from __future__ import annotations
 
@@ -23,9 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Compiling takes half a minute of a start, and is no part of what is tested.
 VLLM = ("-e", "sightline_engine=vllm", "-e", '{"sightline_serve_options": ["--enforce-eager"]}')
-by_hand = pytest.mark.skipif(
-    os.environ.get("SIGHTLINE_VLLM_NODES") != "1", reason="by hand: SIGHTLINE_VLLM_NODES=1 (docs/vllm.md)"
-)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +150,6 @@ def start(nodes: list[Nodes], copy: Clone, folder: Path, words: Sequence[str]) -
     return nodes[0]
 
 
-@by_hand
 def test_two_nodes_hold_one_model_by_its_heads_and_see(
     copy: Clone, nodes: list[Nodes], tmp_path: Path
 ) -> None:
@@ -164,7 +157,6 @@ def test_two_nodes_hold_one_model_by_its_heads_and_see(
     assert together.prove().returncode == 0
 
 
-@by_hand
 def test_healthy_and_blind_by_layers(copy: Clone, nodes: list[Nodes], tmp_path: Path) -> None:
     """vLLM's CPU build, split by layers, dies of its first request; /health says 200 until then."""
     together = start(nodes, copy, tmp_path, ["--pipeline-parallel-size", "2"])
