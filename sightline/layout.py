@@ -25,17 +25,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class Server:
     """What starts an engine: its package in the checkout, and the paths that say 200: ready, alive.
 
-    `role`: whose templates make its release.
+    `role`: whose templates make its release. `shared`: what the package needs beside it, "" for nothing.
     """
 
     package: str
     ready: str
     alive: str = "/health"
     role: str = "vlm_server"
+    shared: str = "serve/sightline_start"
 
 
 SERVERS = {
-    "sightline-serve": Server("serve/sightline_serve", "/ready"),
+    "sightline-serve": Server("serve/sightline_serve", "/ready", shared=""),
     "llamacpp": Server("serve/sightline_llamacpp", "/health"),
     "localai": Server("serve/sightline_localai", "/readyz", "/healthz"),
     "vllm": Server("serve/sightline_vllm", "/health"),
@@ -141,7 +142,8 @@ def lay_out(
 
 def kit_folders(server: Server) -> tuple[str, ...]:
     """The server's package, and what decides how it runs besides."""
-    return (server.package, f"roles/{server.role}/templates", *KIT_FOLDERS[1:])
+    code = [server.package, *([server.shared] if server.shared else [])]
+    return (*code, f"roles/{server.role}/templates", *KIT_FOLDERS[1:])
 
 
 def read_locks(release: Mapping[str, Any], indexes: Indexes) -> tuple[LockFile, ...]:

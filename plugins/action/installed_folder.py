@@ -21,7 +21,7 @@ MODULE = "installed_folder"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """src, into, files, executables, dest, installed: see plugins/modules/installed_folder.py."""
+    """src, into, more, files, executables, dest, installed: see plugins/modules/installed_folder.py."""
 
     # A temporary folder is made only when something is sent: a check leaves nothing on the host.
     TRANSFERS_FILES = False
@@ -33,7 +33,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         source = Path(wanted["src"]) if wanted.get("src") else None
         extra = {str(path): str(text) for path, text in (wanted.get("files") or {}).items()}
         try:
-            contents = Contents(source, extra, str(wanted.get("into") or ""))
+            more = {str(into): Path(folder) for into, folder in (wanted.get("more") or {}).items()}
+            contents = Contents(source, extra, str(wanted.get("into") or ""), more)
             manifest = describe(contents, frozenset(wanted.get("executables") or ()))
         except FolderProblem as problem:
             raise AnsibleActionFail(str(problem)) from problem

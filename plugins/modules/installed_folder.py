@@ -11,6 +11,7 @@ description:
 options:
   src: {description: The folder on the controller., type: path}
   into: {description: Subfolder of dest for what lies in src., type: str}
+  more: {description: "Further folders on the controller, by the subfolder of dest that they go to.", type: dict, default: {}}
   files: {description: Further files, path to text., type: dict, default: {}}
   executables: {description: Paths that shall be executable., type: list, elements: str, default: []}
   dest: {description: The folder on the host. It is replaced as a whole., type: path, required: true}

@@ -11,10 +11,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import yaml
+from sightline_start.errors import StartError
 
 from sightline_gateway import running
 from sightline_gateway.config import key_variable, litellm_config
-from sightline_gateway.errors import StartError
 from sightline_gateway.front import front
 from sightline_gateway.keys import KeyRing, KeysProblem
 from sightline_gateway.settings import Settings

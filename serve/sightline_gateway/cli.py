@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from sightline_start.errors import StartError
+from sightline_start.words import address, port
 
 from sightline_gateway import __version__
 from sightline_gateway.app import replica_keys, serve
 from sightline_gateway.config import litellm_config
-from sightline_gateway.errors import StartError
 from sightline_gateway.settings import read_settings
 
 EPILOG = """\
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--config", type=Path, default=Path("litellm.yaml"), metavar="FILE",
         help="where LiteLLM's configuration is written (./litellm.yaml)",
     )  # fmt: skip
-    made.add_argument("--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
-    made.add_argument("--port", type=_port, default=4000, metavar="N", help="(4000)")
+    made.add_argument("--host", type=address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
+    made.add_argument("--port", type=port, default=4000, metavar="N", help="(4000)")
     made.add_argument("--caddyfile", type=Path, metavar="FILE", help="run Caddy before it, with this file")
     made.add_argument("--print-config", action="store_true", help="show LiteLLM's configuration and end")
     args = made.parse_args(arguments)
@@ -71,23 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not args.keys:
             made.error("the following arguments are required: --keys")
         keys = replica_keys(settings, args.replica_keys)
-        address = (args.host, args.port)
-        return serve(
-            settings, tuple(args.keys), keys, args.config, address, args.caddyfile, args.replica_keys
-        )
+        place = (args.host, args.port)
+        return serve(settings, tuple(args.keys), keys, args.config, place, args.caddyfile, args.replica_keys)
     except StartError as problem:
         print(f"sightline-gateway: {problem}", file=sys.stderr)
         return 1
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port (1 to 65535)")
-    return int(text)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sightline_gateway.errors import StartError
+from sightline_start.errors import StartError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sightline_gateway.errors import StartError
+from sightline_start.errors import StartError
+
 from sightline_gateway.oci_params import read_oci
 
 

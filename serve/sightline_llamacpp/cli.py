@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightline_start.errors import StartError
+from sightline_start.words import address, count, port
+
 from sightline_llamacpp import __version__
-from sightline_llamacpp.errors import StartError
 from sightline_llamacpp.server import CONTEXT, Settings, run
 
 EPILOG = """\
@@ -34,17 +36,17 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
     made.add_argument("--version", action="version", version=f"sightline-llamacpp {__version__}")
     made.add_argument("--model", required=True, type=Path, metavar="DIR", help="folder with the pair")
     made.add_argument("--served-model-name", metavar="NAME", help="what clients call it (the folder's name)")
-    made.add_argument("--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
-    made.add_argument("--port", type=_port, default=8000, metavar="N", help="(8000)")
+    made.add_argument("--host", type=address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
+    made.add_argument("--port", type=port, default=8000, metavar="N", help="(8000)")
     made.add_argument(
         "--api-key-file", type=Path, metavar="FILE", help="KEY or NAME KEY a line; a must beyond loopback"
     )
     made.add_argument(
-        "--max-model-len", type=_count, default=CONTEXT, metavar="N",
+        "--max-model-len", type=count, default=CONTEXT, metavar="N",
         help=f"tokens of prompt and answer of one conversation ({CONTEXT})",
     )  # fmt: skip
-    made.add_argument("--max-num-seqs", type=_count, default=4, metavar="N", help="conversations at once (4)")
-    made.add_argument("--threads", type=_count, metavar="N", help="CPU threads (every core)")
+    made.add_argument("--max-num-seqs", type=count, default=4, metavar="N", help="conversations at once (4)")
+    made.add_argument("--threads", type=count, metavar="N", help="CPU threads (every core)")
     made.add_argument(
         "--gpu-layers", type=int, default=0, metavar="N", help="layers on the GPU, for a wheel with CUDA (0)"
     )
@@ -72,22 +74,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as problem:
         print(f"sightline-llamacpp: {problem}", file=sys.stderr)
         return 1
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port (1 to 65535)")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
-    return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline_llamacpp.errors import StartError
+from sightline_start.errors import StartError
 
 MAGIC = b"GGUF"
 PROJECTOR = "mmproj"

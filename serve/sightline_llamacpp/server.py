@@ -7,8 +7,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline_llamacpp.errors import StartError
-from sightline_llamacpp.keys import read_keys
+from sightline_start.errors import StartError
+from sightline_start.keys import read_keys
+
 from sightline_llamacpp.pair import find_pair
 
 CONTEXT = 4096

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightline_start.errors import StartError
+from sightline_start.words import address, port
+
 from sightline_localai import __version__
-from sightline_localai.errors import StartError
 from sightline_localai.start import Settings, prepare
 
 EPILOG = """\
@@ -42,8 +43,8 @@ def settings_from(arguments: Sequence[str] | None = None) -> tuple[Settings, boo
     made.add_argument(
         "--work", required=True, type=Path, metavar="DIR", help="a folder that LocalAI may write"
     )
-    made.add_argument("--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
-    made.add_argument("--port", type=_port, default=8080, metavar="N", help="(8080)")
+    made.add_argument("--host", type=address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
+    made.add_argument("--port", type=port, default=8080, metavar="N", help="(8080)")
     made.add_argument(
         "--api-key-file", required=True, type=Path, metavar="FILE", help="KEY or NAME KEY a line"
     )
@@ -83,16 +84,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:
         print(f"sightline-localai: LocalAI could not be started: {problem}.", file=sys.stderr)
         return 1
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port (1 to 65535)")
-    return int(text)

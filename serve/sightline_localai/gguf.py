@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sightline_localai.errors import StartError
+from sightline_start.errors import StartError
 
 VERSIONS = (2, 3)
 """What current llama.cpp reads; it said good-bye to version 1 in 2023."""

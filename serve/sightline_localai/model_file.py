@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sightline_start.errors import StartError
 
-from sightline_localai.errors import StartError
 from sightline_localai.gguf import check_pair
 
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline_localai.errors import StartError
+from sightline_start.errors import StartError
 
 ENGINES = ("docker", "podman")
 

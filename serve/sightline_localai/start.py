@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline_localai.errors import StartError
-from sightline_localai.keys import read_keys
+from sightline_start.errors import StartError
+from sightline_start.keys import read_keys
+
 from sightline_localai.model_file import Model, read_model
 from sightline_localai.program import Program, find_program
 

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from sightline_start.errors import StartError
+from sightline_start.keys import read_keys
+from sightline_start.words import address, count, port
+
 from sightline_vllm import __version__
 from sightline_vllm.command import megapixels, variables, words
-from sightline_vllm.errors import StartError
-from sightline_vllm.keys import read_keys
 from sightline_vllm.settings import Node, Settings
 
 EPILOG = """\
@@ -100,22 +102,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", action="version", version=f"sightline-vllm {__version__}")
     add("--model", required=True, type=Path, metavar="DIR", help="folder with config.json and safetensors")
     add("--served-model-name", metavar="NAME", help="what clients call it (the folder's name)")
-    add("--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
-    add("--port", type=_port, default=8000, metavar="N", help="(8000)")
+    add("--host", type=address, default="127.0.0.1", metavar="ADDRESS", help="(127.0.0.1)")
+    add("--port", type=port, default=8000, metavar="N", help="(8000)")
     add("--api-key-file", type=Path, metavar="FILE", help="KEY or NAME KEY a line; a must beyond loopback")
     add(
         "--max-model-len",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="tokens of one conversation (the model's)",
     )
-    add("--max-num-seqs", type=_count, default=0, metavar="N", help="conversations at once (vLLM's choice)")
-    add("--max-images", type=_count, default=8, metavar="N", help="pictures in one request (8)")
+    add("--max-num-seqs", type=count, default=0, metavar="N", help="conversations at once (vLLM's choice)")
+    add("--max-images", type=count, default=8, metavar="N", help="pictures in one request (8)")
     add("--max-image-megapixels", type=_some, default=50.0, metavar="N", help="of one picture (50)")
     add(
         "--scaled-pixels",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="larger pictures are scaled to (the model's)",
@@ -123,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--gpu-memory-utilization", type=_share, default=0.0, metavar="SHARE", help="of a card (vLLM's 0.92)")
     add(
         "--kv-cache-memory-bytes",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="instead of what the share leaves",
@@ -132,19 +134,15 @@ def _parser() -> argparse.ArgumentParser:
         "--allowed-media-domains", action="extend", nargs="+", default=[], metavar="HOST",
         help="that picture URLs may name (none)",
     )  # fmt: skip
-    add(
-        "--tensor-parallel-size", type=_count, default=1, metavar="N", help="cards, of all nodes together (1)"
-    )
+    add("--tensor-parallel-size", type=count, default=1, metavar="N", help="cards, of all nodes together (1)")
     nodes = made.add_argument_group(
         "several hosts", "one model on all of them; the head has rank 0 and listens"
     )
-    nodes.add_argument("--nnodes", type=_count, default=1, metavar="N", help="hosts (1)")
+    nodes.add_argument("--nnodes", type=count, default=1, metavar="N", help="hosts (1)")
     nodes.add_argument("--node-rank", type=int, default=0, metavar="N", help="this one, from 0 (0)")
-    nodes.add_argument(
-        "--master-addr", type=_address, metavar="ADDRESS", help="of the head, in their network"
-    )
-    nodes.add_argument("--master-port", type=_port, default=29501, metavar="N", help="of the head (29501)")
-    nodes.add_argument("--node-address", type=_address, metavar="ADDRESS", help="of this host, there")
+    nodes.add_argument("--master-addr", type=address, metavar="ADDRESS", help="of the head, in their network")
+    nodes.add_argument("--master-port", type=port, default=29501, metavar="N", help="of the head (29501)")
+    nodes.add_argument("--node-address", type=address, metavar="ADDRESS", help="of this host, there")
     nodes.add_argument("--interface", metavar="NAME", help="of this host, there")
     return made
 
@@ -175,25 +173,6 @@ def _is_installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port (1 to 65535)")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
-    return int(text)
 
 
 def _some(text: str) -> float:

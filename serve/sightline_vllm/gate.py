@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from sightline_vllm.keys import read_keys
+from sightline_start.keys import read_keys
 
 FILE = "SIGHTLINE_API_KEY_FILE"
 """The variable that names the key file: a path, never a key."""

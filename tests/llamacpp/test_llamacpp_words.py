@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from sightline_llamacpp.cli import main, settings_from
-from sightline_llamacpp.errors import StartError
-from sightline_llamacpp.keys import read_keys
 from sightline_llamacpp.pair import find_pair
+from sightline_start.errors import StartError
 
 
 def files(folder: Path, *names: str, content: bytes = b"GGUF\x03\x00\x00\x00") -> Path:
@@ -57,31 +56,6 @@ def test_a_page_in_place_of_the_model_is_told(tmp_path: Path) -> None:
         find_pair(tmp_path)
     with pytest.raises(StartError, match="no such folder"):
         find_pair(tmp_path / "none")
-
-
-def test_keys_are_read_as_sightline_serve_reads_them(tmp_path: Path) -> None:
-    file = tmp_path / "keys"
-    file.write_text("# who\nsk-plain\n\nalice sk-named\n")
-    assert read_keys(file) == ["sk-plain", "sk-named"]
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        ("", "holds no key"),
-        ("# sk-secret\n", "holds no key"),
-        ("a b sk-secret\n", "line 1"),
-        ("sk-secrét\n", "ASCII"),
-    ],
-)
-def test_a_key_file_that_cannot_be_used_is_told_without_what_stands_in_it(
-    tmp_path: Path, content: str, why: str
-) -> None:
-    file = tmp_path / "keys"
-    file.write_text(content, encoding="utf-8")
-    with pytest.raises(StartError, match=why) as problem:
-        read_keys(file)
-    assert "sk-secr" not in str(problem.value)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from sightline_localai.cli import main, settings_from
-from sightline_localai.errors import StartError
 from sightline_localai.gguf import Head, read_head
 from sightline_localai.start import Start, prepare
+from sightline_start.errors import StartError
 
 from sightline.catalogue import load_model
 from sightline.layout import CHECKOUT

@@ -42,7 +42,8 @@ HUB_MODEL = {"name": "llava", "source": {"repo": "somebody/llava"}, "files": FIL
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of its own, with this one's kit and locks and a small model."""
     folder = tmp_path / "checkout"
-    for name in (*KIT_FOLDERS, *(server.package for server in SERVERS.values()), "requirements"):
+    packages = {name for server in SERVERS.values() for name in (server.package, server.shared) if name}
+    for name in (*KIT_FOLDERS, *packages, "requirements"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "canary/weights").mkdir(parents=True)
     (folder / "canary/weights/config.json").write_text("{}")
@@ -78,7 +79,13 @@ def test_another_engine_is_another_release_and_its_package_counts_alone(checkout
     append(checkout / SERVERS["llamacpp"].package / "server.py")
 
     assert made() == ours
-    assert made(engine="llamacpp").release_id != other.release_id
+    changed = made(engine="llamacpp")
+    assert changed.release_id != other.release_id
+
+    append(checkout / SERVERS["llamacpp"].shared / "keys.py")
+
+    assert made() == ours
+    assert made(engine="llamacpp").release_id != changed.release_id
 
 
 def test_another_root_moves_the_paths_and_nothing_else(checkout: Path) -> None:

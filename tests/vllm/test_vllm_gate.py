@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sightline_vllm.errors import StartError
+from sightline_start.errors import StartError
 from sightline_vllm.gate import FILE, Gate
 
 KEYS = "# keys\nsk-plain\nalice sk-named\n"

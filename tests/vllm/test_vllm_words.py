@@ -10,8 +10,6 @@ import pytest
 from sightline_vllm import cli
 from sightline_vllm.cli import main, settings_from
 from sightline_vllm.command import REPAIRS, variables, words
-from sightline_vllm.errors import StartError
-from sightline_vllm.keys import read_keys
 from sightline_vllm.settings import Settings
 
 HEAD = ["--nnodes", "2", "--master-addr", "10.0.0.1", "--node-address", "10.0.0.1", "--interface", "eth1"]
@@ -141,28 +139,3 @@ def test_what_cannot_start_ends_with_one_line(
     assert "No such file" in capsys.readouterr().err
     assert main(["--model", str(tmp_path)]) == 1
     assert "has no vLLM" in capsys.readouterr().err
-
-
-def test_keys_are_read_as_sightline_serve_reads_them(tmp_path: Path) -> None:
-    file = tmp_path / "keys"
-    file.write_text("# who\nsk-plain\n\nalice sk-named\n")
-    assert read_keys(file) == ["sk-plain", "sk-named"]
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        ("", "holds no key"),
-        ("# sk-secret\n", "holds no key"),
-        ("a b sk-secret\n", "line 1"),
-        ("sk-secrét\n", "ASCII"),
-    ],
-)
-def test_a_key_file_that_cannot_be_used_is_told_without_what_stands_in_it(
-    tmp_path: Path, content: str, why: str
-) -> None:
-    file = tmp_path / "keys"
-    file.write_text(content, encoding="utf-8")
-    with pytest.raises(StartError, match=why) as problem:
-        read_keys(file)
-    assert "sk-secr" not in str(problem.value)

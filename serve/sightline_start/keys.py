@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sightline_llamacpp.errors import StartError
+from sightline_start.errors import StartError
 
 
 def read_keys(file: Path) -> list[str]:
