@@ -43,7 +43,8 @@ from sightline.plan.situation import (
     root_step,
     service_step,
 )
-from sightline.plan.vllm_checks import engine_takes_nodes, node_notes, parts_are_there
+from sightline.plan.system_parts import parts_are_there
+from sightline.plan.vllm_checks import engine_takes_nodes, node_notes
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
     *CHECKS,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.plan.interpreter import choose_python
 from sightline.plan.outcome import Objection
-from sightline.plan.reading import Unreadable, read_or_none
+from sightline.plan.reading import read_or_none
 from sightline.plan.server_words import ENGINE, head_shares, nodes, split
 from sightline.plan.situation import Situation, computes_on
-
-_PACKAGES = {"libnuma.so.1": "libnuma1", "g++": "g++", "Python.h": "python3.11-dev"}
 
 
 def engine_takes_nodes(there: Situation, changing: set[str]) -> Iterator[Objection]:
@@ -37,34 +34,6 @@ def engine_takes_nodes(there: Situation, changing: set[str]) -> Iterator[Objecti
             "each host has an equal part of every layer's heads",
             f"take as many hosts as divide {shares}, or split by layers: sightline_nodes_split=pipeline",
         )
-
-
-def parts_are_there(there: Situation, changing: set[str]) -> Iterator[Objection]:
-    """What vLLM's build for CPUs needs and no wheel brings. Seen on a fresh Debian: without libnuma no start
-    succeeds; without a compiler or Python.h it starts, /health says 200, and the first request ends it.
-    """
-    if read_or_none(there.settings, "engine", str) != ENGINE or computes_on(there) != "cpu":
-        return
-    parts = read_or_none(there.facts, "system_parts", dict) or {}
-    lacking = [name for name in _PACKAGES if parts.get(name) is False]
-    if "Python.h" in lacking and not _on_its_own_python(there):
-        lacking.remove("Python.h")
-    if lacking:
-        packages = " ".join(_PACKAGES[name] for name in lacking)
-        yield Objection(
-            f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing on the host",
-            "vLLM's build for CPUs needs it, and no wheel brings it",
-            f"install it, on Debian and Ubuntu: apt-get install {packages}",
-        )
-
-
-def _on_its_own_python(there: Situation) -> bool:
-    """Whether the environment stands on a Python of the host; one that is fetched brings its headers."""
-    try:
-        choice = choose_python(there)
-    except Unreadable:
-        return False
-    return choice is not None and choice.source == "found"
 
 
 def node_notes(there: Situation) -> list[str]:

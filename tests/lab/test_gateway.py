@@ -24,7 +24,7 @@ from tests.ansible.clones import plain_environment
 from tests.lab.deploying import Deployer
 from tests.lab.host import Host, Lab
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CLIENTS = 4
 AT_THE_PAIR = "cd /opt/sightline/models/canary-*/gguf"

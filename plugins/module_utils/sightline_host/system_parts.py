@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from .reading import Facts
 
-LIBRARIES = ("libnuma.so.1",)
-"""vLLM's build for CPUs is linked with it; a fresh Debian does not have it."""
+LIBRARIES = ("libnuma.so.1", "libgomp.so.1")
+"""vLLM's build for CPUs is linked with the one, llama.cpp's with the other; a fresh Debian has neither."""
 PROGRAMS = ("g++",)
 """vLLM's build for CPUs compiles when the first request comes, also with --enforce-eager."""
 
