@@ -252,6 +252,7 @@ def test_a_box_without_a_card(debian12: Host, address: str) -> None:
     assert (large.code, "GPUs" in large.reasons) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_person_without_rights(nosudo: Host) -> None:
     answer = accept(nosudo, "--disk", "/home/person")
     assert answer.code == 0

@@ -210,6 +210,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_broken_repository_is_told_and_leaves_nothing(
     machine: Host, deployer: Deployer, repository: AptRepository
 ) -> None:

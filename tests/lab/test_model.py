@@ -98,6 +98,7 @@ def test_a_fleet_takes_from_upstream_the_bytes_of_one(lab: Lab, deployer: Deploy
         lab.down(*(host.name for host in hosts))
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_costs_nothing_and_the_model_is_found_later(
     lab: Lab, deployer: Deployer, fresh_host: Callable[..., Host]
 ) -> None:

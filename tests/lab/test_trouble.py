@@ -41,6 +41,7 @@ def test_latency_comes_and_goes(debian12: Host) -> None:
     assert _round_trip(debian12) < 50
 
 
+@pytest.mark.slow
 def test_losses_come_and_go(debian12: Host) -> None:
     with debian12.slowed(loss="20%"):
         # Of 100 pings 36 are lost on one way or the other, give or take 4.8: this is 5 of those away.
