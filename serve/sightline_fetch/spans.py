@@ -41,10 +41,11 @@ class Span:
                 cut = view[:room]
                 part.write(self.next, cut)
                 self._crc = zlib.crc32(cut, self._crc)
-                self.next += len(cut)
                 if len(cut) == room:
                     part.piece_is_there(piece, self._crc, source)
                     self._crc = 0
+                # Only now: a piece that is neither there nor in a span would be given to somebody else.
+                self.next += len(cut)
                 view = view[room:]
         return taken
 
