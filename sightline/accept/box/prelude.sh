@@ -16,11 +16,27 @@ born=$(cut -d ' ' -f 22 "/proc/$main/stat")
 begin() { printf '\n%s begin %s\n' "$MARK" "$*"; }
 end() { printf '\n%s end %s\n' "$MARK" "$1"; }
 
-# A guard that is told before it has set its trap, or just before it waits, would leave what it waits for: in a
-# process group of our own, which sshd makes for a command, all are told at once.
+# Whether anybody but this shell runs in its process group: what has ended and was not waited for does not count.
+others_run() {
+  for stat in "/proc"/[0-9]*/stat; do
+    read -r pid name state parent group rest <"$stat" || continue
+    [ "$group" != "$main" ] || [ "$pid" = "$main" ] || [ "$state" = Z ] || return 0
+  done
+  return 1
+}
+
+# A guard that is told before it has set its trap, or just before it waits, would leave what it waits for; and
+# what it has just started may forget that it was told. So, in a process group of our own, which sshd makes for
+# a command, all are told at once, and again until nobody is left.
 finish() {
   trap '' TERM HUP INT PIPE
-  if [ "$(cut -d ' ' -f 5 "/proc/$main/stat")" = "$main" ]; then kill -TERM 0; fi
+  if read -r pid name state parent group rest <"/proc/$main/stat" && [ "$group" = "$main" ]; then
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      kill -TERM 0
+      others_run || break
+      sleep 0.1 || sleep 1
+    done
+  fi
   for pid in $job $guards; do kill "$pid"; done
   [ -z "$folder" ] || rm -rf -- "$folder"
 }
