@@ -142,7 +142,7 @@ def test_a_broken_model_file_is_seen_in_the_list_of_models(laid: Laid) -> None:
 
 
 def test_without_a_key_anybody_may_ask(laid: Laid) -> None:
-    """So a start without one is refused, and prove tries the door (tests/ansible/test_localai.py)."""
+    """So a start without one is refused, and prove tries the door (tests/ansible/test_localai_journey.py)."""
     port = free_port()
     start = prepare(settings_from(laid.words(port))[0], {"PATH": "/usr/bin:/bin"})
     environment = {**start.environment, "LOCALAI_API_KEY": ""}
