@@ -238,6 +238,7 @@ def test_pictures_of_megabytes_pass(gateway: Gateway) -> None:
 
 
 def test_no_request_of_four_clients_fails_while_a_replica_is_killed(gateway: Gateway) -> None:
+    gateway.until({"one": True, "two": True}, 30)
     killed = threading.Event()
 
     def ask() -> None:
