@@ -20,8 +20,9 @@ if _SERVE not in sys.path:
 
 from sightline_fetch.formats import WrongFormat, check_formats  # noqa: E402
 from sightline_fetch.progress import how_far, sentence  # noqa: E402
+from sightline_fetch.wanted import OWN_FOLDER  # noqa: E402
 
-__all__ = ["EVERY", "Told", "WrongFormat", "check_formats", "kit", "share_words", "words"]
+__all__ = ["EVERY", "OWN_FOLDER", "Told", "WrongFormat", "check_formats", "kit", "share_words", "words"]
 
 EVERY = 5.0
 """Seconds between two lines about how far it has come."""

@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VERDICTS = {0: "accept", 1: "return", 2: "could not tell"}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """name: the host's; way: type, host, port, user, key and ssh_args of the connection; options: further
     options of scripts/accept.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """path, owner, copy_to: see plugins/modules/api_key.py."""
 
     _supports_check_mode = True

@@ -17,9 +17,9 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.bundle import Bundle, BundleProblem, Note, read_bundle  # noqa: E402
-from sightline.bundle.manifest import PACKAGES, Opened  # noqa: E402
-from sightline.plan.render import human_bytes  # noqa: E402
+from sightline.bundle import Bundle, BundleProblem, Note, read_bundle
+from sightline.bundle.manifest import PACKAGES, Opened
+from sightline.plan.render import human_bytes
 
 display = Display()
 
@@ -28,7 +28,7 @@ SMALL = 64 << 20
 """Bytes up to which a file goes into a tar with others, and what one such tar holds at most."""
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """bundle, wanted, folder, local: see plugins/modules/bundle_files.py."""
 
     TRANSFERS_FILES = False

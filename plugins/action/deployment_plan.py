@@ -15,23 +15,23 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.bundle import BundleProblem  # noqa: E402
-from sightline.catalogue import CatalogueError, load_model, load_release  # noqa: E402
-from sightline.gateway import Planned, as_there, plan_gateway, read_wishes, stood_before  # noqa: E402
-from sightline.hostside import FolderProblem  # noqa: E402
-from sightline.plan import Plan, make_plan  # noqa: E402
-from sightline.plan.fit import fit_or_none  # noqa: E402
-from sightline.plan.localai import plan_localai  # noqa: E402
-from sightline.plan.release import choose_release  # noqa: E402
-from sightline.plan.situation import Situation, computes_on  # noqa: E402
-from sightline.preparing import prepare  # noqa: E402
-from sightline.quote.handed import LATEST, REPORTS, hand_over  # noqa: E402
-from sightline.quote.host_quote import quote_host, read_terms  # noqa: E402
+from sightline.bundle import BundleProblem
+from sightline.catalogue import CatalogueError, load_model, load_release
+from sightline.gateway import Planned, as_there, plan_gateway, read_wishes, stood_before
+from sightline.hostside import FolderProblem
+from sightline.plan import Plan, make_plan
+from sightline.plan.fit import fit_or_none
+from sightline.plan.localai import plan_localai
+from sightline.plan.release import choose_release
+from sightline.plan.situation import Situation, computes_on
+from sightline.preparing import prepare
+from sightline.quote.handed import LATEST, REPORTS, hand_over
+from sightline.quote.host_quote import quote_host, read_terms
 
 display = Display()
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """host (the probe's facts), model, release, engine, root, port, start, device, fetch, bundle,
     python, host_side, workload, localai, terms, gateway: `plan`.
 

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """path: the record's file; record: its content. The time is renewed only when the rest has changed."""
 
     TRANSFERS_FILES = False

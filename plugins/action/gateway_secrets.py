@@ -13,10 +13,10 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.gateway.keys import KeysProblem, client_keys, replica_keys  # noqa: E402
+from sightline.gateway.keys import KeysProblem, client_keys, replica_keys
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """replica_keys {name: file on the controller}, clients, clients_folder, copies {path on the host: file on
     the controller, "" to have none}, into {clients, replicas}, owner. Nothing of it is shown.
     """

@@ -15,12 +15,12 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.hostside import Contents, FolderProblem, describe, pack  # noqa: E402
+from sightline.hostside import Contents, FolderProblem, describe, pack
 
 MODULE = "installed_folder"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """src, into, more, files, executables, dest, installed: see plugins/modules/installed_folder.py."""
 
     # A temporary folder is made only when something is sent: a check leaves nothing on the host.

@@ -18,9 +18,9 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.catalogue import CatalogueError  # noqa: E402
-from sightline.fetching import Told, kit, share_words, words  # noqa: E402
-from sightline.hostside import FolderProblem, describe, pack  # noqa: E402
+from sightline.catalogue import CatalogueError
+from sightline.fetching import Told, kit, share_words, words
+from sightline.hostside import FolderProblem, describe, pack
 
 display = Display()
 
@@ -36,7 +36,7 @@ MOST_STARTS = 3
 NO_PYTHON = "{}: no Python from 3.10 on is there to fetch with; install one, or name one (sightline_pythons)"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """state, fetch (entry, files, local, path, job, sources, options, token, interpreters, share, timeout):
     see plugins/modules/model_files.py.
     """

@@ -10,7 +10,7 @@ from ansible.utils.display import Display
 display = Display()
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """root, names, kept: see plugins/modules/models_absent.py."""
 
     TRANSFERS_FILES = False

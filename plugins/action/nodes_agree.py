@@ -14,10 +14,10 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.plan.nodes import Node, node_fact, node_objections  # noqa: E402
+from sightline.plan.nodes import Node, node_fact, node_objections
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """names (hosts of the inventory, the head first), addresses (theirs), port (the head's): the fact `node`.
 
     Runs on the controller, on what each host's probe and plan told. Fails with every objection at once.

@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VERDICTS = {0: "proven", 1: "not proven", 2: "could not tell"}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """host: the deployment record's name; options: further options of scripts/prove."""
 
     TRANSFERS_FILES = False

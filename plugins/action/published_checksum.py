@@ -13,10 +13,10 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.localai import PinProblem, published_sha256  # noqa: E402
+from sightline.localai import PinProblem, published_sha256
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """url, asset, remembered: `sha256`. See sightline/localai/pins.py; the host is not asked."""
 
     TRANSFERS_FILES = False

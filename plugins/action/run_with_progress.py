@@ -15,7 +15,7 @@ _CHECKOUT = str(Path(__file__).resolve().parents[2])
 if _CHECKOUT not in sys.path:
     sys.path.insert(0, _CHECKOUT)
 
-from sightline.hostside import DONE  # noqa: E402
+from sightline.hostside import DONE
 
 display = Display()
 
@@ -25,7 +25,7 @@ QUIET_SECONDS = 15.0
 JOB_FIELDS = ("ansible_job_id", "finished", "started", "results_file")
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """module: its name; options: its options (without progress_file); timeout: seconds until it is given up.
 
     The module runs in the background of the host, so that a connection that breaks off does not end it and

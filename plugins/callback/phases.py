@@ -20,7 +20,7 @@ description:
 """
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):
     """Writes {"phases": [{"name", "seconds"}], "hosts": {name: {"changed", "failures", "unreachable"}}}."""
 
     CALLBACK_VERSION = 2.0

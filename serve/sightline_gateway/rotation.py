@@ -23,7 +23,6 @@ class Standing:
     """A replica's place. `misses`: failed rounds in a row, `hits` good ones since it was found blind."""
 
     name: str
-    asked: bool = False
     serving: bool = False
     said: str = "not asked yet"
     since: float = 0.0
@@ -50,7 +49,7 @@ class Rotation:
     def consider(self, name: str, found: Round) -> None:
         """Take a round of questions into account."""
         standing = self.standings[name]
-        standing.asked, standing.said = True, found.said
+        standing.said = found.said
         standing.busy = standing.busy + 1 if found.sight is Sight.BUSY else 0
         if found.sight is Sight.SEES:
             standing.misses = 0

@@ -48,3 +48,9 @@ class Samples:
 def samples(values: Sequence[float]) -> Samples:
     """Samples of any sequence."""
     return Samples(tuple(values))
+
+
+def spread(values: Samples, form: str, unit: str = "") -> str:
+    """The median with the lowest and the highest, such as `1.20 s (1.10-1.31)`."""
+    low, high = form.format(values.low), form.format(values.high)
+    return f"{form.format(values.median)}{unit} ({low}-{high})"

@@ -15,6 +15,7 @@ from sightline.bundle import debs, wheels
 from sightline.bundle.manifest import NAME, Bundle, BundleProblem, Note, note_of
 from sightline.bundle.wheels import Say
 from sightline.catalogue import files_fingerprint, missing_facts
+from sightline.fetching import OWN_FOLDER
 from sightline.layout import CHECKOUT, Indexes, LockFile, read_locks
 
 FURTHER = ("supervisor", "controller")
@@ -62,7 +63,9 @@ def make(place: Path, wish: Wish, say: Say) -> Bundle:
                 found[lock.sha256][minor] = [f"wheels/{name}" for name in names]
     from_hub = [model for model in wish.models if not model["source"].get("path")]
     for model in from_hub:
-        _fetch(model, place / "models" / model["name"], wish.sources)
+        _fetch(model, place / _folder(model), wish.sources)
+    folders = ["packages"] * bool(names) + [_folder(model) for model in from_hub]
+    used = {path for each in found.values() for paths in each.values() for path in paths}
     say("reading it all once more, for the hashes")
     bundle = Bundle(
         place=place,
@@ -70,7 +73,7 @@ def make(place: Path, wish: Wish, say: Say) -> Bundle:
         wheels=found,
         models={model["name"]: files_fingerprint(model) for model in wish.models},
         distribution=distribution if names else (),
-        files=_notes(place, {path for each in found.values() for paths in each.values() for path in paths}),
+        files=_notes(place, used, folders),
     )
     bundle.write()
     return bundle
@@ -95,6 +98,10 @@ def _locks(releases: Sequence[dict[str, Any]]) -> list[LockFile]:
     return list({lock.sha256: lock for lock in locks}.values())
 
 
+def _folder(model: dict[str, Any]) -> str:
+    return f"models/{model['name']}"
+
+
 def _fetch(model: dict[str, Any], target: Path, sources: Sequence[str]) -> None:
     """Bring a model's files; sightline-fetch shows how far it is, and goes on from what is there."""
     entry = CHECKOUT / "catalogue/models" / f"{model['name']}.yml"
@@ -105,16 +112,18 @@ def _fetch(model: dict[str, Any], target: Path, sources: Sequence[str]) -> None:
         raise BundleProblem(f"{model['name']} did not come; the same command goes on from what is there")
 
 
-def _notes(place: Path, wanted: set[str]) -> dict[str, Note]:
-    """What lies in the folder; wheels of an earlier making that no lock wants any more are removed."""
+def _notes(place: Path, wheels_wanted: set[str], folders: Sequence[str]) -> dict[str, Note]:
+    """What the bundle has: the wheels, and all in `folders` but what a fetch keeps there for itself.
+
+    Wheels of an earlier making that no lock wants any more are removed; a model that is not wanted now is
+    left where it lies, and is no part of the bundle.
+    """
+    for wheel in (place / "wheels").iterdir():
+        if f"wheels/{wheel.name}" not in wheels_wanted:
+            wheel.unlink()
     notes = {}
-    for path in sorted(place.rglob("*")):
-        name = path.relative_to(place).as_posix()
-        if not path.is_file() or any(part.startswith(".") for part in Path(name).parts[:-1]):
-            continue
-        if name.startswith("wheels/") and name not in wanted:
-            path.unlink()
-        elif not Path(name).name.startswith(".") or name.startswith("models/"):
+    for path in sorted(path for folder in ("wheels", *folders) for path in (place / folder).rglob("*")):
+        if path.is_file() and OWN_FOLDER not in path.parts:
             with path.open("rb") as content:
-                notes[name] = note_of(content)
+                notes[path.relative_to(place).as_posix()] = note_of(content)
     return notes

@@ -22,16 +22,17 @@ def replica_keys(files: Mapping[str, str], dry: bool = False) -> str:
     lines = ["# Written by Sightline: a replica and its key a line.\n"]
     for name, file in sorted(files.items()):
         try:
-            key = Path(file).read_text(encoding="ascii").split()
+            lines_there = Path(file).read_text(encoding="ascii").splitlines()
         except (OSError, UnicodeDecodeError) as problem:
             if dry:
                 continue
             raise KeysProblem(
                 f"the key of the replica {name} cannot be read on this machine ({problem}): deploy it first"
             ) from None
-        # The server's own file may hold NAME KEY lines; the first key is this kit's.
-        if key:
-            lines.append(f"{name} {key[-1]}\n")
+        # KEY or NAME KEY a line, as the servers read it; the first one is this kit's.
+        keys = [words[-1] for line in lines_there if (words := line.split()) and not words[0].startswith("#")]
+        if keys:
+            lines.append(f"{name} {keys[0]}\n")
     return "".join(lines)
 
 

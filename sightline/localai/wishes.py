@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,5 +81,12 @@ def sha256_of(path: str) -> str:
     """ "" where there is no such file of the controller."""
     if not path or "://" in path or not Path(path).is_file():
         return ""
+    status = Path(path).stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _sha256(path: str, size: int, changed: int) -> str:
+    """Read once a plan, which asks several times: a backend has hundreds of megabytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,9 +7,9 @@ from typing import Any
 
 from sightline.plan.interpreter import choose_python
 from sightline.plan.outcome import Objection
+from sightline.plan.python_source import distribution_of, minor_of
 from sightline.plan.reading import read, read_or_none
 from sightline.plan.situation import Situation
-from sightline.plan.versions import version_tuple
 
 
 def bundle_has_the_model(there: Situation, changing: set[str]) -> Iterator[Objection]:
@@ -44,7 +44,7 @@ def bundle_has_the_packages(there: Situation, changing: set[str]) -> Iterator[Ob
     choice = choose_python(there)
     if choice is None:
         return
-    minor = ".".join(map(str, version_tuple(choice.version)[:2]))
+    minor = minor_of(choice.version)
     lacking = [name for name in bundle["wanted"] if name not in bundle["locks"].get(minor, [])]
     if choice.source in ("managed", "repository"):
         yield Objection(
@@ -58,12 +58,22 @@ def bundle_has_the_packages(there: Situation, changing: set[str]) -> Iterator[Ob
             f"{place} has {_of(bundle, lacking[0])}",
             f"make it with --release {there.release['name']} and --python python{minor} (scripts/bundle)",
         )
-    if choice.packages and list(bundle["distribution"]) != _distribution(there):
-        host = " ".join(_distribution(there))
+    if choice.packages and tuple(bundle["distribution"]) != distribution_of(there):
+        host = " ".join(distribution_of(there))
         yield Objection(
             f"the bundle has no packages of {host}, and {', '.join(choice.packages)} must be installed",
             f"{place} has those of {' '.join(bundle['distribution']) or 'no distribution'}",
             f"make it on a machine with {host}, or install them on the host first",
+        )
+
+
+def bundle_holds_the_engine(there: Situation, changing: set[str]) -> Iterator[Objection]:
+    """A gateway's Caddy comes from the distribution's mirrors, and no bundle has it."""
+    if _bundle(there) is not None and read_or_none(there.settings, "engine", str) == "gateway":
+        yield Objection(
+            "a gateway cannot come from a bundle",
+            "its Caddy is a package that a bundle does not hold",
+            "deploy the gateway without sightline_bundle, from where there is a network",
         )
 
 
@@ -76,14 +86,8 @@ def _of(bundle: dict[str, Any], lock: str) -> str:
     return f"those for Python {', '.join(minors)}" if minors else "none, for any Python"
 
 
-def _distribution(there: Situation) -> list[str]:
-    return [
-        read_or_none(there.facts, "distribution.id", str) or "",
-        read_or_none(there.facts, "distribution.version", str) or "",
-    ]
-
-
 BUNDLE_CHECKS = (
+    ("service", bundle_holds_the_engine),
     ("model", bundle_has_the_model),
     ("environment", bundle_has_the_packages),
 )

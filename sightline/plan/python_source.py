@@ -112,9 +112,9 @@ def _of_distribution(there: Situation) -> Iterator[PythonChoice]:
         # Debian and Ubuntu pack venv apart from the Python that they install anyway.
         if fits(there, found["version"]) and found["path"].startswith("/usr/bin/"):
             yield PythonChoice(
-                found["path"], found["version"], "packages", (f"python{_minor(found['version'])}-venv",)
+                found["path"], found["version"], "packages", (f"python{minor_of(found['version'])}-venv",)
             )
-    offered = DISTRIBUTIONS.get(_distribution(there), ())
+    offered = DISTRIBUTIONS.get(distribution_of(there), ())
     for minor in reversed(offered):
         if fits(there, minor):
             names = (f"python{minor}", f"python{minor}-venv")
@@ -150,7 +150,7 @@ def _helper(there: Situation) -> tuple[str, tuple[str, ...]]:
     if may_install(there):
         for found in able:
             if found["path"].startswith("/usr/bin/"):
-                return found["path"], (f"python{_minor(found['version'])}-venv",)
+                return found["path"], (f"python{minor_of(found['version'])}-venv",)
     return "", ()
 
 
@@ -162,12 +162,14 @@ def _newest(there: Situation) -> tuple[str, dict[str, str] | None]:
     return newest, builds.get(newest)
 
 
-def _distribution(there: Situation) -> tuple[str, str]:
+def distribution_of(there: Situation) -> tuple[str, str]:
+    """Return os-release's ID and VERSION_ID, as far as the facts have them."""
     return (
         read_or_none(there.facts, "distribution.id", str) or "",
         read_or_none(there.facts, "distribution.version", str) or "",
     )
 
 
-def _minor(version: str) -> str:
+def minor_of(version: str) -> str:
+    """Return the minor version: "3.11.2" -> "3.11"."""
     return ".".join(str(number) for number in version_tuple(version)[:2])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sightline.plan.render import human_bytes
+from sightline.plan.render import human_bytes, table
 
 from .beside_html import as_page
 from .errors import CouldNotTell
@@ -149,16 +149,16 @@ def _summary(told: dict[str, Any], folder: Path) -> str:
                 human_bytes(one["memory_bytes"]) if one["memory_bytes"] else "",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = [f"  {line}" for line in table(rows)]
     return "\n".join([*lines, f"  seed {told['seed']}; side by side in {folder / 'beside.html'}"])
 
 
-def read_targets(words: Sequence[str], named: Any) -> list[Target]:
+def read_targets(
+    words: Sequence[str], named: Callable[[str], Target], ca_file: Path | None = None
+) -> list[Target]:
     """The endpoints that --beside names: URL[,MODEL[,KEYFILE]], or a deployed host or record by `named`.
+
+    `ca_file` holds what signed the URLs' certificates, None for the system's authorities.
 
     Raises CouldNotTell, DeploymentError.
     """
@@ -170,6 +170,5 @@ def read_targets(words: Sequence[str], named: Any) -> list[Target]:
         url, model, key, *more = [*word.split(","), "", ""]
         if any(more):
             raise CouldNotTell("arguments", f"{word} has too many commas", "give URL,MODEL,KEYFILE")
-        name = url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
-        targets.append(Target(name, url, model or None, Path(key) if key else None))
+        targets.append(Target.at(url, model or None, Path(key) if key else None, ca_file))
     return targets

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = _settings(args)
         target = _target(args)
         if args.beside:
-            targets = [target, *read_targets(args.beside, lambda word: _deployed(args, word))]
+            targets = [target, *read_targets(args.beside, lambda word: _deployed(args, word), args.ca_file)]
             return beside(targets, settings, _limits(args), args.json, args.quiet, args.out)
         if args.repeat > 1:
             return repeat(target, settings, _limits(args), args.repeat, args.json, args.quiet)
@@ -108,8 +108,7 @@ def _target(args: argparse.Namespace) -> Target:
     if args.via:
         return _through(args)
     if args.url:
-        name = args.url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
-        return Target(name, args.url, args.model, args.key_file, ca_file=args.ca_file)
+        return Target.at(args.url, args.model, args.key_file, args.ca_file)
     return _recorded(args, args.deployment or find(CHECKOUT, args.host), args.model, args.key_file)
 
 

@@ -40,6 +40,12 @@ class Target:
     connection: Connection | None = None
     ca_file: Path | None = None
 
+    @classmethod
+    def at(cls, url: str, model: str | None, key_file: Path | None, ca_file: Path | None) -> Target:
+        """An endpoint known by its address only, which gives it its name."""
+        name = url.split("://")[-1].split("@")[-1].removesuffix("/").removesuffix("/v1")
+        return cls(name, url, model, key_file, ca_file=ca_file)
+
     def described(self, model: str | None) -> dict[str, Any]:
         """The target as the report names it."""
         return {

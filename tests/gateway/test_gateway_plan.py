@@ -145,7 +145,7 @@ def test_clients_keys_are_made_once_and_go_with_their_name(tmp_path: Path) -> No
 
 def test_replicas_keys_are_those_of_their_hosts(tmp_path: Path) -> None:
     key = tmp_path / "one"
-    key.write_text("sk-one\n")
+    key.write_text("# the kit's first\nsightline sk-one\nalice sk-other\n")
     comment = replica_keys({})
     assert comment.startswith("#"), "the start script names the file, replicas or not"
     assert replica_keys({"one": str(key)}) == f"{comment}one sk-one\n"

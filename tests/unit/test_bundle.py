@@ -150,6 +150,12 @@ def test_a_hub_model_must_be_in_the_bundle(bundle: Bundle, models: dict[str, str
     assert refusals(inputs.plan()) == ({what} if what else set())
 
 
+def test_a_gateway_comes_from_no_bundle(bundle: Bundle) -> None:
+    inputs = Inputs()
+    inputs.settings |= {"bundle": held(bundle, [LOCK]), "engine": "gateway"}
+    assert "a gateway cannot come from a bundle" in refusals(inputs.plan())
+
+
 def test_a_bare_host_needs_the_packages_of_its_own_distribution(bundle: Bundle) -> None:
     for distribution in (("debian", "12"), ("debian", "13"), ()):
         inputs = Inputs()

@@ -10,8 +10,8 @@ from sightline.bench import subcommand
 from sightline.bench.cold.measure import MOST_FLOORS, Cold, measure
 from sightline.bench.provision.workspace import workspace
 from sightline.bench.running import no_more_interruptions
+from sightline.bench.samples import spread
 from sightline.bench.subcommand import FOLDER, Measurement, alone, say
-from sightline.bench.table import spread
 
 if TYPE_CHECKING:
     from sightline.bench.subcommand import Commands

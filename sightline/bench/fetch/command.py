@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sightline.bench import subcommand
 from sightline.bench.fetch.measure import LEAST_SHARE, OURS, ROUND_TRIPS, OnLink, measure
+from sightline.bench.samples import spread
 from sightline.bench.subcommand import FOLDER, Measurement, alone, say
-from sightline.bench.table import spread
 
 if TYPE_CHECKING:
     from sightline.bench.subcommand import Commands

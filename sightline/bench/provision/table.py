@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sightline.bench.provision.result import NAMES, Result
-from sightline.bench.table import aligned, spread
+from sightline.bench.samples import spread
+from sightline.plan.render import table
 
 
 def lines(result: Result, rounds: int, kept: bool) -> list[str]:
@@ -21,7 +22,7 @@ def lines(result: Result, rounds: int, kept: bool) -> list[str]:
             row += [] if what == "ping" else [spread(point.pings(what), "{:.1f}")]
         rows.append(row)
     told = [f"A no-change run over ssh; medians of {rounds} round(s), lowest to highest; {connections}.", ""]
-    told += [*aligned(rows), "", "Reached a host, by its own sshd's log:"]
+    told += [*table(rows), "", "Reached a host, by its own sshd's log:"]
     for hosts, by_command in result.reached.items():
         said = (
             f"{NAMES[what]} {it.sessions} session(s) in {it.connections} connection(s)"

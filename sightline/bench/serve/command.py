@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from sightline.bench import subcommand
 from sightline.bench.running import no_more_interruptions
-from sightline.bench.samples import Samples
+from sightline.bench.samples import Samples, spread
 from sightline.bench.serve import subjects
 from sightline.bench.serve.measure import Measured, Work, measure, percentile, ratios
 from sightline.bench.serve.peers import OURS, PEERS, Peer
 from sightline.bench.subcommand import FOLDER, Measurement, alone, say
-from sightline.bench.table import aligned, spread
+from sightline.plan.render import table
 
 if TYPE_CHECKING:
     from sightline.bench.subcommand import Commands
@@ -90,7 +90,7 @@ def lines(found: list[Measured], against: dict[str, Samples]) -> list[str]:
                 f"{one.cold:.1f} s",
             )
         )
-    told = aligned(rows)
+    told = table(rows)
     late = missed(against)
     for name, ratio in against.items():
         budget = ""
