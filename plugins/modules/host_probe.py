@@ -12,6 +12,7 @@ options:
   port: {description: The TCP port the service will listen on., type: int, required: true}
   service: {description: The service's name., type: str, required: true}
   pythons: {description: Interpreters to look for, names or paths. Empty looks for the usual ones., type: list, elements: str, default: []}
+  ready: {description: "Where a running service says that it is ready; empty does not ask.", type: str, default: ""}
   index: {description: Whether to ask the package index too (about a second)., type: bool, default: true}
 author: Sightline
 """
@@ -41,6 +42,7 @@ from ansible.module_utils.sightline_host.hardware import read_hardware
 from ansible.module_utils.sightline_host.host_sets import read_sets
 from ansible.module_utils.sightline_host.interfaces import read_interfaces
 from ansible.module_utils.sightline_host.network import free_port_near, read_index, read_port
+from ansible.module_utils.sightline_host.readiness import is_ready
 from ansible.module_utils.sightline_host.service_state import read_service
 from ansible.module_utils.sightline_host.state import (
     default_candidates,
@@ -61,6 +63,7 @@ def main() -> None:
             "port": {"type": "int", "required": True},
             "service": {"type": "str", "required": True},
             "pythons": {"type": "list", "elements": "str", "default": []},
+            "ready": {"type": "str", "default": ""},
             "index": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -82,7 +85,10 @@ def main() -> None:
     if host["port"]["state"] == "taken":
         host["port"]["next_free"] = free_port_near(wanted["port"])
     installed = read_installed(root)
-    installed["service"] = read_service(wanted["service"], root)
+    service = read_service(wanted["service"], root)
+    # An earlier run may have been cut off while the model was loading.
+    service["ready"] = service["state"] == "running" and (not wanted["ready"] or is_ready(wanted["ready"]))
+    installed["service"] = service
     host["boot"] = read_boot(root)
     host["installed"] = installed
     if wanted["index"] and not installed["environments"]:

@@ -84,13 +84,18 @@ def test_check_on_a_deployed_machine_changes_nothing(clone: Clone) -> None:
     assert alive(clone)
 
 
-def test_a_killed_server_comes_back_by_itself(clone: Clone) -> None:
-    pid = pid_of(clone, ["sightline_serve"])
-    os.kill(pid, signal.SIGKILL)
+def kill_and_see_it_back(clone: Clone) -> None:
+    """It lives again when this returns, and may still be loading the model."""
+    os.kill(pid_of(clone, ["sightline_serve"]), signal.SIGKILL)
     deadline = time.monotonic() + 60
     while not alive(clone) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert alive(clone)
+
+
+def test_a_killed_server_comes_back_by_itself(clone: Clone) -> None:
+    pid = pid_of(clone, ["sightline_serve"])
+    kill_and_see_it_back(clone)
     assert pid_of(clone, ["sightline_serve"]) != pid
 
 
@@ -113,7 +118,8 @@ def test_another_option_restarts_the_server_with_it(clone: Clone) -> None:
     assert pid_of(clone, ["sightline_serve", "--max-images 3"]) != pid
 
 
-def test_up_ends_proven(clone: Clone) -> None:
+def test_up_waits_for_a_model_that_loads_and_ends_proven(clone: Clone) -> None:
+    kill_and_see_it_back(clone)
     ended = clone.up()
     assert ended.returncode == 0
     assert "local: PROVEN" in ended.stdout

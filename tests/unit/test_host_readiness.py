@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from sightline_host.readiness import NotReady, wait_listed, wait_ready
+from sightline_host.readiness import NotReady, is_ready, wait_listed, wait_ready
 
 Answers = list[tuple[int, object]]
 Start = Callable[[Answers], str]
@@ -58,6 +58,11 @@ def test_it_waits_and_tells_each_reason_once(start: Start) -> None:
 
     assert said == [f"{url}: loading the model", f"{url}: warming up"]
     assert waited > 0.6
+
+
+@pytest.mark.parametrize(("answers", "now"), [([(200, {})], True), ([(503, {}), (200, {})], False)])
+def test_ready_now_or_not(start: Start, answers: Answers, now: bool) -> None:
+    assert is_ready(start(answers)) is now
 
 
 def test_one_that_is_ready_costs_nothing(start: Start) -> None:

@@ -38,6 +38,11 @@ def wait_ready(url: str, seconds: float, say: Callable[[str], None], alive: Call
         time.sleep(min(2.0, 0.2 + waited / 20))
 
 
+def is_ready(url: str, seconds: float = 2.0) -> bool:
+    """Whether `url` answers 200 now, within `seconds`."""
+    return _ask(urllib.request.build_opener(urllib.request.ProxyHandler({})), url, seconds) is None
+
+
 def wait_listed(url: str, model: str, key_file: Path | None) -> None:
     """Ask the /v1/models of the server at `url` once; raises NotReady unless it lists `model`."""
     address = urllib.parse.urljoin(url, "/v1/models")
@@ -57,9 +62,9 @@ def wait_listed(url: str, model: str, key_file: Path | None) -> None:
         raise NotReady(f"{url} says that it is ready, but {address} lists {names} and not {model}")
 
 
-def _ask(opener: urllib.request.OpenerDirector, url: str) -> str | None:
+def _ask(opener: urllib.request.OpenerDirector, url: str, seconds: float = 10.0) -> str | None:
     try:
-        with opener.open(url, timeout=10) as answer:
+        with opener.open(url, timeout=seconds) as answer:
             return None if answer.status == 200 else f"answered {answer.status}"
     except urllib.error.HTTPError as error:
         return _reason(error.read(4096)) or f"answered {error.code}"
