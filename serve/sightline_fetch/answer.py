@@ -21,8 +21,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 class Stream(Protocol):
     """Bytes of a file, in order."""
 
-    def read(self) -> bytes:
-        """What has come, b"" at the end. Raises SourceFailed."""
+    def read(self, most: int = READ) -> bytes:
+        """What has come, `most` bytes of it at most, b"" at the end. Raises SourceFailed."""
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -43,9 +43,9 @@ class OpenFile:
             raise SourceFailed(f"has {size:,} bytes, not {file.size:,}", final=True)
         self._file.seek(first)
 
-    def read(self) -> bytes:
+    def read(self, most: int = READ) -> bytes:
         try:
-            return self._file.read(READ)
+            return self._file.read(most)
         except OSError as problem:
             raise SourceFailed(f"cannot be read: {problem.strerror}", final=True) from problem
 

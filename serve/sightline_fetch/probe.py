@@ -47,7 +47,7 @@ def _probe(standings: Standings, standing: Standing, wanted: Wanted, file: Wante
         stream, ranged = ask(wire, Addresses(), standing.source, wanted, file, 0, end)
         standing.ranged = ranged or end == file.size
         began, got = time.monotonic(), 0
-        while got < end and time.monotonic() - began < LONGEST and (data := stream.read()):
+        while got < end and time.monotonic() - began < LONGEST and (data := stream.read(SAMPLE)):
             got += len(data)
         stream.close()
         standings.measured(standing, got / max(1e-6, time.monotonic() - began))

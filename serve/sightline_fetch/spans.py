@@ -5,15 +5,34 @@ from __future__ import annotations
 import threading
 import time
 import zlib
+from collections.abc import Iterator
 
 from sightline_fetch.part import PIECE, Part
 from sightline_fetch.wanted import WantedFile
 
-SHORTEST, LONGEST = 4 << 20, 64 << 20
-"""Bytes asked for at once: enough that a round trip more matters little."""
+SHORTEST, LONGEST = 4 << 20, 256 << 20
+"""Bytes asked for at once."""
+WAITS = 20
+"""How many times as long as the wait for its answer a span is to take."""
 WORTH_SPLITTING = 4 << 20
 LAG = 3.0
 """Seconds that a span must have to go before half of it is given away: what is in flight then is lost."""
+
+
+class Tempo:
+    """What one connection's requests are like: which length of a span is worth the wait for its answer.
+
+    On a near link that is short: the file comes nearly in order, so that its hash follows closely.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0  # bytes; 0: not known yet
+
+    def seen(self, waited: float, came: int, seconds: float) -> None:
+        """An answer began after `waited` seconds, and gave `came` bytes in the next `seconds`."""
+        if came >= PIECE:
+            wish = WAITS * waited * came / max(1e-3, seconds)
+            self.length = max(SHORTEST, min(LONGEST, int(wish) // PIECE * PIECE))
 
 
 class Span:
@@ -82,24 +101,37 @@ class Job:
             return 0
         return min(self.file.size, self.part.there + sum(span.next % PIECE for span in list(self.active)))
 
-    def claim(self, connections: int) -> Span | None:
-        """A span that nobody brings yet, None when all is shared out or `connections` are at work."""
+    def claim(self, connections: int, length: int = 0) -> Span | None:
+        """A span that nobody brings yet, None when all is shared out or `connections` are at work.
+
+        `length`: the bytes that the connection wishes for, 0 for one that knows nothing yet. Those begin with
+        different lengths, so that they do not all wait for their next answer at the same moment. Towards
+        the end the spans become shorter: then all of them end together, and the hash has little left to do.
+        """
         if self.part is None or self.streaming or len(self.active) >= connections:
             return None
+        runs = list(self._unclaimed(self.part))
+        if not runs:
+            return None
+        length = length or SHORTEST * (1 + len(self.active))
+        share = sum(end - first for first, end in runs) // (2 * connections) // PIECE * PIECE
+        length = min(length, max(SHORTEST, length // 5 // PIECE * PIECE, share))
+        first, end = runs[0]
+        span = Span(first, min(end, first + length))
+        self.active.append(span)
+        return span
+
+    def _unclaimed(self, part: Part) -> Iterator[tuple[int, int]]:
+        """The runs of bytes that are missing and in no span, in order."""
         taken = sorted((span.next - span.next % PIECE, span.end) for span in self.active)
-        for first, end in self.part.missing():
+        for first, end in part.missing():
             for low, high in taken:
                 if first < low < end:
-                    end = low
-                    break
-                if low <= first < high:
-                    first = high
+                    yield first, low
+                if low < end and high > first:
+                    first = max(first, high)
             if first < end:
-                length = max(SHORTEST, min(LONGEST, self.file.size // (2 * connections) // PIECE * PIECE))
-                span = Span(first, min(end, first + length))
-                self.active.append(span)
-                return span
-        return None
+                yield first, end
 
     def steal(self, connections: int) -> Span | None:
         """The later half of the span with the most to come, None when none is worth splitting."""

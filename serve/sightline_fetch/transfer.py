@@ -11,8 +11,9 @@ from typing import Any
 from sightline_fetch.answer import Addresses, Stream, ask
 from sightline_fetch.errors import FetchError, SourceFailed, Stopped
 from sightline_fetch.pace import RateLimit
+from sightline_fetch.part import PIECE
 from sightline_fetch.sources import Source
-from sightline_fetch.spans import Job, Span
+from sightline_fetch.spans import Job, Span, Tempo
 from sightline_fetch.standing import NoSourceLeft, Standing, Standings
 from sightline_fetch.target import Target
 from sightline_fetch.wanted import Wanted, WantedFile
@@ -111,12 +112,12 @@ class Transfer:
         self.stop.set()
 
     def _work(self) -> None:
-        wire = Wire(self._settings.terms)
+        wire, tempo = Wire(self._settings.terms), Tempo()
         try:
-            while (taken := self._take()) is not None:
+            while (taken := self._take(tempo)) is not None:
                 job, span = taken
                 try:
-                    self._bring(wire, job, span)
+                    self._bring(wire, tempo, job, span)
                 except NoSourceLeft as problem:
                     self._give_up(job, str(problem))
                 finally:
@@ -126,14 +127,14 @@ class Transfer:
         finally:
             wire.close()
 
-    def _take(self) -> tuple[Job, Span] | None:
+    def _take(self, tempo: Tempo) -> tuple[Job, Span] | None:
         """The next span to bring; waits while there may be one. None when all is over."""
         per_file = self._settings.per_file
         while not self.stop.is_set():
             with self._changed:
                 going = [job for job in self.jobs if job.state == "fetching"]
                 for job in going:
-                    if span := job.claim(per_file):
+                    if span := job.claim(per_file, tempo.length):
                         return job, span
                 opened = next((job for job in self.jobs if job.state == "waiting"), None)
                 if opened is None:
@@ -155,6 +156,7 @@ class Transfer:
             self._tell("resumed", file=job.file.path, bytes=part.resumed, size=job.file.size)
         with self._changed:
             job.part = part
+            self._changed.notify_all()
         self._start(self._keep, f"keeper of {job.file.path}", job)
 
     def _keep(self, job: Job) -> None:
@@ -187,7 +189,7 @@ class Transfer:
             if job.part is not None:
                 job.part.close()
 
-    def _bring(self, wire: Wire, job: Job, span: Span) -> None:
+    def _bring(self, wire: Wire, tempo: Tempo, job: Job, span: Span) -> None:
         """Bring a span, from one source after the other. Raises NoSourceLeft, FetchError, Stopped."""
         while not span.finished and job.state == "fetching":
             standing, wait = self._standings.choose(job.file.path, job.alone)
@@ -198,7 +200,7 @@ class Transfer:
             since = time.monotonic()
             self._standings.using(standing, 1)
             try:
-                if not self._pull(wire, job, span, standing):
+                if not self._pull(wire, tempo, job, span, standing):
                     return
             except SourceFailed as problem:
                 self._standings.failed(standing, job.file.path, problem, since)
@@ -206,7 +208,7 @@ class Transfer:
             finally:
                 self._standings.using(standing, -1)
 
-    def _pull(self, wire: Wire, job: Job, span: Span, standing: Standing) -> bool:
+    def _pull(self, wire: Wire, tempo: Tempo, job: Job, span: Span, standing: Standing) -> bool:
         """Ask `standing` for the rest of a span. Returns False when the span is left to somebody else."""
         source: Source = standing.source
         first, end = (span.next, span.end) if standing.ranged else (0, job.file.size)
@@ -214,11 +216,14 @@ class Transfer:
         if streaming and not self._alone_with(job):
             return False
         try:
+            asked = time.monotonic()
             stream, ranged = ask(wire, self._addresses, source, self._wanted, job.file, first, end)
+            answered = time.monotonic()
             try:
                 if not streaming:
                     if ranged:
                         self._receive(job, [span], first, stream, standing)
+                        tempo.seen(answered - asked, span.next - first, time.monotonic() - answered)
                     else:  # it would come from the start on: not before no other source has ranges
                         standing.ranged = False
                     return True
@@ -254,7 +259,7 @@ class Transfer:
                     raise Stopped
                 if job.state != "fetching":
                     return
-                data = stream.read()
+                data = stream.read(PIECE - offset % PIECE)
                 if not data:
                     raise SourceFailed(f"broke off at byte {offset:,} of {job.file.size:,}")
                 self._limit.pass_through(len(data), self.stop)
