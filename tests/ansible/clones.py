@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +78,23 @@ def copy_checkout(to: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     return to
+
+
+@contextmanager
+def cloned(folder: Path, own_environments: bool = False) -> Iterator[Clone]:
+    """A clone in `folder`; whatever still runs from it at the end is stopped by its pid.
+
+    It uses this checkout's .venv, or makes `own_environments`, as a stranger's clone would.
+    """
+    made = Clone(copy_checkout(folder), free_port())
+    if not own_environments:
+        (made.path / ".venv").symlink_to(CHECKOUT / ".venv")
+    yield made
+    for line in made.processes():
+        os.kill(int(line.split()[0]), signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while made.processes() and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def free_port() -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, files_below, free_port, pid_of
+from tests.ansible.clones import Clone, cloned, files_below, pid_of
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +16,8 @@ LLAMACPP = ("-e", "sightline_engine=llamacpp")
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    made = Clone(copy_checkout(tmp_path_factory.mktemp("llamacpp")), free_port())
-    (made.path / ".venv").symlink_to(CHECKOUT / ".venv")
-    yield made
-    for line in made.processes():
-        os.kill(int(line.split()[0]), signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while made.processes() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    with cloned(tmp_path_factory.mktemp("llamacpp")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, files_below, free_port, pid_of
+from tests.ansible.clones import CHECKOUT, Clone, cloned, files_below, pid_of
 from tests.localai.making import make_backend, make_binary
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -22,14 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    made = Clone(copy_checkout(tmp_path_factory.mktemp("localai")), free_port())
-    (made.path / ".venv").symlink_to(CHECKOUT / ".venv")
-    yield made
-    for line in made.processes():
-        os.kill(int(line.split()[0]), signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while made.processes() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    with cloned(tmp_path_factory.mktemp("localai")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

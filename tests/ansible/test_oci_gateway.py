@@ -5,15 +5,13 @@ Behind the stand-in of Oracle's service the real canary looks at the pictures.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sightline.oci import MODEL
-from tests.ansible.clones import CHECKOUT, Clone, copy_checkout, free_port
+from tests.ansible.clones import Clone, cloned, free_port
 from tests.prove.canary_server import running_canary
 from tests.stand_ins.endpoint import forward_to
 from tests.stand_ins.oci import OciStandIn
@@ -35,11 +33,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OciStandIn]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    made = Clone(copy_checkout(tmp_path_factory.mktemp("oci")), free_port())
-    (made.path / ".venv").symlink_to(CHECKOUT / ".venv")
-    yield made
-    for line in made.processes():
-        os.kill(int(line.split()[0]), signal.SIGTERM)
+    with cloned(tmp_path_factory.mktemp("oci")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

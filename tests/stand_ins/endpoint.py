@@ -8,17 +8,17 @@ the rest.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 
 from .liars import BrokenStream, Forward, Liar, ServerError
 from .seeing_oracle import Body
+from .serving import served
 
 KEY = "sk-stand-in-4f1c9a"
 
@@ -38,17 +38,9 @@ class EndpointStandIn:
     def serve(self) -> Iterator[EndpointStandIn]:
         """Listen until the block ends."""
         handler = type("Handler", (_Handler,), {"stand_in": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        self.base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
+        with served(handler) as address:
+            self.base_url = f"{address}/v1"
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 def forward_to(base_url: str, key: str | None, model: str) -> Forward:

@@ -11,14 +11,15 @@ import getpass
 import json
 import os
 import sys
-import threading
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from .serving import served
 
 SUPERVISORCTL = """\
 #!{python}
@@ -117,18 +118,10 @@ class StandInHost:
         (self.model / "config.json").write_text("{}")
         self.supervise()
         handler = type("Handler", (_Handler,), {"stand_in": self})
-        server = ThreadingHTTPServer((self.bind, 0), handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        self.record = self._healthy_record(server.server_address[1])
-        self.write_record()
-        try:
+        with served(handler, self.bind) as address:
+            self.record = self._healthy_record(int(address.rpartition(":")[2]))
+            self.write_record()
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def _healthy_record(self, port: int) -> dict[str, Any]:
         return {

@@ -11,13 +11,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .oci_identity import COMPARTMENT, ApiKey, Instance
 from .oci_signatures import BARE, Refused, check_signature
+from .serving import served
 
 MODEL = "meta.llama-3.2-90b-vision-instruct"
 MOST_TOKENS = 4000
@@ -63,17 +63,9 @@ class OciStandIn:
     def serve(self) -> Iterator[OciStandIn]:
         """Listen until the block ends."""
         handler = type("Handler", (_Handler,), {"stand_in": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
+        with served(handler) as address:
+            self.url = address
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def now(self) -> float:
         """The service's clock."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 
 from PIL import Image
+
+from .serving import served
 
 KEY = "sk-of-the-stand-in"
 MODEL = "model-of-the-stand-in"
@@ -104,14 +105,6 @@ class ReplicaStandIn:
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
+        with served(Handler, port=port) as address:
+            self.url = f"{address}/v1"
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
