@@ -93,10 +93,10 @@ class Engine:
             raise errors.context_length_exceeded(str(length), self.context)
         keys = self.model.keys(inputs)
         lost = pictures and self.model.placeholder_id not in inputs["input_ids"][0].tolist()
-        if lost or len(keys) != len(pictures):
+        if lost or (keys is not None and len(keys) != len(pictures)):
             log.error("the processor took %d picture(s) and left no place for them", len(pictures))
             raise errors.engine_failed()
-        return self._fitting(Prompt(inputs, length, len(pictures), keys))
+        return self._fitting(Prompt(inputs, length, len(pictures), keys or ()))
 
     def prepare_text(self, text: str) -> Prompt:
         """Tokens of a text without template and pictures. Raises a 400 ApiError if it cannot fit."""

@@ -69,7 +69,7 @@ def agrees(model: Model, rows: RowCache) -> bool:
             caches[i], ends[i] = model.step(caches[i], fed[i], len(ids) + step)
         pairs.append((together, torch.stack(ends)))
     rows.clear()
-    if all(_close(*pair) for pair in pairs):
+    if all(close(*pair) for pair in pairs):
         return True
     log.warning("requests of this model do not share a forward: the answers would differ")
     return False
@@ -80,7 +80,7 @@ def _prompt(ids: list[int]) -> Prompt:
     return Prompt({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, len(ids), 0)
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
+def close(found: Tensor, expected: Tensor) -> bool:
     """Relative distance of each row, by the norm; NaN is not close."""
     distance = (found.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
     return bool((distance < TOLERANCE).all())

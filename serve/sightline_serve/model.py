@@ -42,11 +42,11 @@ class Model(Protocol):
 
     def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]: ...
 
-    def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...]:
-        """Tells the contents of a prompt's pictures apart, one key each."""
+    def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...] | None:
+        """Tells the contents of a prompt's pictures apart, one key each; None where only the model could."""
 
     def layers(self) -> Layers | None:
-        """Keys and values of any text, for their shapes; None where a request's cache is anything else."""
+        """Keys and values of any text, for their shapes; None where nobody knows what a cache holds."""
 
     def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
         """A number for each token of the prompt and behind it: two texts are the same as far as these are."""

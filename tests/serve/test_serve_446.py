@@ -26,7 +26,7 @@ def crowds(python: str, folder: Path) -> dict[str, object]:
     return found
 
 
-ALL = {"llava": True, "qwen2_vl": True, "mllama": True}
+ALL = dict.fromkeys(("llava", "qwen2_vl", "mllama", "idefics3", "llava_next"), True)
 
 
 @pytest.mark.slow

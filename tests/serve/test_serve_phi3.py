@@ -17,6 +17,7 @@ from sightline_serve.cli import settings_from
 from sightline_serve.engine import Engine
 from sightline_serve.errors import StartError
 from sightline_serve.loaders import remote_code
+from sightline_serve.loaders.taking_turns import Cost
 from sightline_serve.settings import Settings
 
 from tests.serve import tiny_families
@@ -85,6 +86,8 @@ def without_cache(model: Any, one: Any, tokens: int) -> list[int]:
 def test_its_requests_take_turns_and_say_what_it_says_without_a_cache(folder: Path) -> None:
     engine = Engine(loaders.load(trusting(folder)))
     assert not engine.batching
+    model: Any = engine.model
+    assert model.cost == Cost(3 * 32 * 4, 0)  # queries, keys and values share a tensor; pictures are tokens
     plan = [
         Visit(0, 9, prompt(engine, "two", [disc("red"), disc("blue")]), gives_way=4),
         Visit(0, 5, prompt(engine, "none", [])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.serve import tiny_llava
 
@@ -17,7 +18,7 @@ TEXT = {
 }  # fmt: skip
 
 
-def tokenizer(special: list[str], picture: str):  # type: ignore[no-untyped-def]
+def tokenizer(special: list[str], picture: str, **more: Any) -> Any:
     from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
 
@@ -25,7 +26,7 @@ def tokenizer(special: list[str], picture: str):  # type: ignore[no-untyped-def]
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token=special[0], eos_token="<|im_end|>", pad_token="<pad>",
-        chat_template=tiny_llava.TEMPLATE.replace("<image>", picture),
+        chat_template=tiny_llava.TEMPLATE.replace("<image>", picture), **more,
     )  # fmt: skip
 
 

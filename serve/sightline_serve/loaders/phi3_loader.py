@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -18,37 +17,23 @@ from torch import Tensor
 
 from sightline_serve.chat import Template, Turn
 from sightline_serve.errors import StartError
-from sightline_serve.kv_cache import Layers, Row, RowCache
-from sightline_serve.loaders import config_files, remote_code
+from sightline_serve.loaders import config_files, remote_code, trying
+from sightline_serve.loaders.taking_turns import TakingTurns
 from sightline_serve.loaders.transformers_loader import device_for, dtype_for
-from sightline_serve.prefix_cache import Identity
-from sightline_serve.reading import Chunk, Prompt, Text
+from sightline_serve.reading import Prompt
 from sightline_serve.settings import Settings
 from sightline_serve.vision_cache import content_key
-from sightline_serve.vocabulary import Vocabulary
 
 FAMILY = "phi3_v"
 PICTURE = "<|image_"  # the first is <|image_1|>
 
 
-class Phi3Model:
-    """See model.Model."""
-
-    joinable = False
+class Phi3Model(TakingTurns):
     placeholder_id = -1  # its processor writes -1 for the first picture's tokens, -2 for the second's ...
 
     def __init__(self, model: Any, processor: Any, settings: Settings, device: torch.device) -> None:
-        self.model, self.processor, self.device = model, processor, device
-        self.tokenizer = processor.tokenizer
+        super().__init__(model, processor, settings.model, device)
         self.template = Template(self._render, PICTURE)
-        self.context = int(model.config.max_position_embeddings)
-        wanted = config_files.read_json(settings.model / "generation_config.json")
-        self.eos = config_files.eos(wanted, model, self.tokenizer)
-        self.vocabulary = Vocabulary(self.tokenizer, self.eos)
-        self.defaults = config_files.defaults(wanted)
-        self.longest_token = max(map(len, self.tokenizer.get_vocab()))
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self.description = f"{FAMILY}, {self.parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
 
     def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]:
         inputs = self.processor(text, pictures or None, return_tensors="pt")
@@ -57,22 +42,11 @@ class Phi3Model:
     def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...]:
         return tuple(content_key({"pixel_values": one}) for one in inputs.get("pixel_values", ()))
 
-    def layers(self) -> Layers | None:
-        return None
-
-    def beside(self) -> Layers | None:
-        return None
-
-    def places(self, pictures: int) -> int:
-        return 0
-
     def start(self, prompt: Prompt) -> tuple[Any, Tensor]:
-        moved = {
-            name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
-            for name, value in prompt.inputs.items()
-        }
         positions = torch.arange(prompt.length, device=self.device)[None]
-        out = self.model(**moved, position_ids=positions, past_key_values=None, use_cache=True)
+        out = self.model(
+            **self.moved(prompt.inputs), position_ids=positions, past_key_values=None, use_cache=True
+        )
         return out.past_key_values, out.logits[0, -1]
 
     def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]:
@@ -84,29 +58,6 @@ class Phi3Model:
             use_cache=True,
         )
         return out.past_key_values, out.logits[0, -1]
-
-    def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
-        raise NotImplementedError("requests of this model take turns")
-
-    def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
-        raise NotImplementedError("requests of this model take turns")
-
-    def settle(self, rows: RowCache, row: Row, text: Text) -> None:
-        raise NotImplementedError("requests of this model take turns")
-
-    def read_rows(self, rows: RowCache, chunks: Sequence[Chunk]) -> Tensor:
-        raise NotImplementedError("requests of this model take turns")
-
-    def step_rows(self, rows: RowCache, tokens: dict[Row, int]) -> Tensor:
-        raise NotImplementedError("requests of this model take turns")
-
-    def forget(self) -> None:
-        pass
-
-    def text(self, tokens: list[int]) -> str:
-        return str(
-            self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
 
     def _render(self, turns: list[Turn]) -> str:
         """Its template takes strings, with the pictures counted through the conversation."""
@@ -147,7 +98,9 @@ def load(settings: Settings) -> Phi3Model:
             # Its config asks for flash attention, whether it is there or not.
             attn_implementation="flash_attention_2" if flash else "eager",
         )
-        return Phi3Model(model.to(device).eval(), processor, settings, device)
+        made = Phi3Model(model.to(device).eval(), processor, settings, device)
+        trying.measure(made)
+        return made
     except Exception as error:  # anything may be wrong with a folder of files
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartError(f"cannot load the model in {settings.model}: {why}") from error

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 from sightline_serve.errors import StartError
+from sightline_serve.loaders import any_family
 from sightline_serve.loaders.config_files import read_json
 from sightline_serve.loaders.families import Family, Llava
 from sightline_serve.loaders.mllama import Mllama
 from sightline_serve.loaders.qwen_vl import Processor, QwenVL
 from sightline_serve.loaders.vision_text import VisionTextModel
+from sightline_serve.model import Model
 from sightline_serve.settings import Settings
 
 FAMILIES: dict[str, Callable[[Any], Family]] = {
@@ -28,18 +30,20 @@ FAMILIES: dict[str, Callable[[Any], Family]] = {
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load(settings: Settings) -> VisionTextModel:
+def load(settings: Settings) -> Model:
     """Loads settings.model without any network. Raises StartError with one clear line."""
     config = read_json(settings.model / "config.json")
     family, quantised = config.get("model_type"), _quantised(config, settings.model)
-    if family not in FAMILIES:
-        raise StartError(
-            f"{settings.model}: the transformers loader serves {', '.join(FAMILIES)}; this is {family!r}."
-        )
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     transformers: Any = import_module("transformers")  # now: it reads the environment above
     transformers.utils.logging.disable_progress_bar()
+    names = import_module("transformers.models.auto.modeling_auto")
+    if family not in names.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        raise StartError(
+            f"{settings.model}: the transformers loader serves {', '.join(FAMILIES)}, and in turns the other "
+            f"picture-and-text families of transformers {transformers.__version__}; this is {family!r}."
+        )
     device = device_for(settings.device)
     dtype_name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
@@ -55,6 +59,8 @@ def load(settings: Settings) -> VisionTextModel:
         ):
             raise StartError("it has no picture processor; is it a vision-language model?")
         model = model.eval() if quantised else model.to(device).eval()
+        if family not in FAMILIES:
+            return any_family.load(model, processor, settings.model, device)
         return VisionTextModel(
             model, processor, FAMILIES[family](model), settings.model, device, settings.vision_cache_bytes
         )
@@ -75,8 +81,8 @@ def _quantised(config: dict[str, Any], folder: Path) -> bool:
     return method is not None
 
 
-def _processor(transformers: Any, folder: Path, family: str) -> Any:
-    if FAMILIES[family] is not QwenVL:
+def _processor(transformers: Any, folder: Path, family: str | None) -> Any:
+    if FAMILIES.get(family or "") is not QwenVL:
         return transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     template = read_json(folder / "chat_template.json").get("chat_template")
