@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -16,15 +18,21 @@ from sightline.bench.errors import BenchError
 
 _PATIENCE = 5.0
 """Seconds that a stopped command has to end by itself."""
+_LOOK = 0.05
+"""Seconds between two looks at what a command holds of memory."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that ended. `seconds` is its wall time, `output` what it said on both streams."""
+    """A command that ended. `seconds` is its wall time, `output` what it said on both streams.
+
+    `peak`: the most memory that its first process held, in bytes (VmHWM, as it was shortly before its end).
+    """
 
     code: int
     output: str
     seconds: float
+    peak: int = 0
 
 
 def run(
@@ -49,8 +57,9 @@ def run(
         except OSError as problem:
             raise BenchError(f"{command[0]} cannot be started: {problem.strerror}") from problem
         try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            peak = _watch(process.pid, timeout)
+            process.wait()
+        except TimeoutError:
             _end(process)
             raise BenchError(f"`{' '.join(command[:3])}` did not end within {timeout:g} s") from None
         except BaseException:
@@ -58,7 +67,26 @@ def run(
             raise
         seconds = time.monotonic() - started
         said.seek(0)
-        return Ended(process.returncode, said.read(), seconds)
+        return Ended(process.returncode, said.read(), seconds, peak)
+
+
+def _watch(process: int, timeout: float) -> int:
+    """Wait until a child has ended, to the millisecond (Popen.wait with a limit looks twenty times a second).
+
+    Returns its peak of memory in bytes. Raises TimeoutError.
+    """
+    peak, deadline, descriptor = 0, time.monotonic() + timeout, os.pidfd_open(process)
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        while not ended.poll(_LOOK * 1000):
+            held = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+            peak = int(held[1]) * 1024 if held else peak
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    finally:
+        os.close(descriptor)
+    return peak
 
 
 def no_more_interruptions() -> None:

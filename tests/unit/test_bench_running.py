@@ -37,6 +37,12 @@ def test_the_time_is_the_commands_own(tmp_path: Path) -> None:
     assert run(["sleep", "0.3"], folder=tmp_path).seconds >= 0.3
 
 
+def test_the_peak_of_its_memory_is_seen(tmp_path: Path) -> None:
+    holds = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(0.3)"
+    few, many = (run([sys.executable, "-c", holds, str(size)], folder=tmp_path).peak for size in (1, 10**8))
+    assert many - few == pytest.approx(10**8, rel=0.01), "the kernel counts pages in batches"
+
+
 def test_a_helper_that_stays_does_not_hold_it_up(tmp_path: Path) -> None:
     ended = run(["sh", "-c", "sleep 60 & echo $!"], folder=tmp_path, timeout=30)
 

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 _TEACH = """\
 What it does: a stand-in hub of the tests serves one file of random bytes, and sightline-fetch, curl, aria2
 (if it is installed) and `hf download` (if an environment of this checkout has it) bring it in turn.
-sightline-fetch's time has its start, its sha256 and its syncs in it; curl and aria2 verify nothing. The link
-of 1 Gbit/s and 100 ms is a relay in user space, no netem: see sightline/bench/fetch/relay.py.
-Budget: at least 90% of what the better of curl and aria2 gets.
+sightline-fetch's time has its start, its sha256 and its syncs in it; curl and aria2 hash nothing and leave
+the file in the page cache. So each of these stands there a second time, with `sha256sum` and `sync -d` after
+it: the same promise. The link of 1 Gbit/s and 100 ms is a relay in user space, no netem: see
+sightline/bench/fetch/relay.py.
+Budget: at least 90% of what the better of curl and aria2 gets, without what they leave out.
 
 examples:
   scripts/bench fetch                              both links, three rounds of 600 MB
   scripts/bench fetch --link loopback --rounds 1   a quick look
+  scripts/bench fetch --link loopback --rounds 1 --size 5000     memory of a large file (10 GB of disk)
   scripts/bench fetch --json > fetch.json          for programs; progress goes to standard error
 
 exit codes: 0 measured, 1 a budget was missed (only with --check), 2 not measured (the reason is printed),
@@ -61,11 +64,13 @@ def lines(result: OnLink) -> list[str]:
     told = [f"{result.link}, {result.size / 1e6:,.0f} MB"]
     for name, times in result.times.items():
         rate = result.size / times.median / 1e6
-        told.append(f"  {name:15}  {spread(times, '{:.2f}', ' s')}; {rate:,.0f} MB/s")
+        peak = f"; peak {result.peaks[name] / 1e6:,.0f} MB" if name in result.peaks else ""
+        told.append(f"  {name:22}  {spread(times, '{:.2f}', ' s')}; {rate:,.0f} MB/s{peak}")
     budget = f"budget {'kept' if result.kept else 'MISSED'}"
     told.append(
         f"  {budget}: {OURS} gets {spread(result.shares, '{:.2f}')} of the best, at least {LEAST_SHARE:g}"
     )
+    told.append(f"  {spread(result.same_work, '{:.2f}')} of the best that hashes and syncs too")
     return told
 
 

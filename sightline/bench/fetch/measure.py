@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,10 @@ LEAST_SHARE: Final = 0.9
 """Budget: what sightline-fetch gets of what the better of curl and aria2 gets on the same link."""
 OURS: Final = "sightline-fetch"
 RIVALS: Final = ("curl", "aria2")
+AFTER: Final = "sha256sum {0} && sync -d {0}"
+"""What makes a rival's file as sure as one of sightline-fetch: the right bytes, and on the disk."""
+SURE: Final = ", sha256sum, sync"
+"""Ends the names of rivals with that."""
 ROUND_TRIPS: Final = {"loopback": (0.0, 0.0), "1gbit-100ms": (125e6, 0.05)}
 """Links by name: bytes a second (0: as it comes) and seconds each way."""
 
@@ -31,16 +34,25 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class OnLink:
-    """Wall times in seconds over one link, by program."""
+    """Wall times in seconds over one link, by program; `peaks`: the most memory that each held, in bytes."""
 
     link: str
     size: int
     times: Mapping[str, Samples]
+    peaks: Mapping[str, int]
 
     @property
     def shares(self) -> Samples:
         """Round by round, what ours gets of what the best rival gets: 1 is as fast."""
-        rivals = [self.times[name] for name in RIVALS if name in self.times]
+        return self._against(RIVALS)
+
+    @property
+    def same_work(self) -> Samples:
+        """The same against rivals that hash and sync what they got, as ours does."""
+        return self._against([name + SURE for name in RIVALS])
+
+    def _against(self, names: Sequence[str]) -> Samples:
+        rivals = [self.times[name] for name in names if name in self.times]
         best = samples([min(round) for round in zip(*(each.values for each in rivals), strict=True)])
         return best.over(self.times[OURS])
 
@@ -54,7 +66,9 @@ class OnLink:
             "link": self.link,
             "bytes": self.size,
             "seconds": {name: each.to_dict(2) for name, each in self.times.items()},
+            "peak_bytes": dict(self.peaks),
             "share_of_the_best": self.shares.to_dict(3),
+            "share_of_the_best_doing_the_same": self.same_work.to_dict(3),
             "kept": self.kept,
         }
 
@@ -63,21 +77,27 @@ def measure(folder: Path, link: str, size: int, rounds: int, say: Say) -> OnLink
     """Download `size` bytes over `link` by each program that is there, in turn. Raises BenchError."""
     rate, delay = ROUND_TRIPS[link]
     times: dict[str, list[float]] = {}
+    peaks: dict[str, int] = {}
     with _served(size) as (hub, at), _relayed(int(at), rate, delay) if rate else _directly(at) as port:
         base = f"http://127.0.0.1:{port}"
         commands = programs(folder, base, hub)
+        run([*commands[OURS], "--help"], folder=folder, environment=_environment(folder))  # compiles it
         for number in range(1, rounds + 1):
             turn = list(commands.items())
             for name, command in turn if number % 2 else reversed(turn):
                 shutil.rmtree(folder / "got", ignore_errors=True)
                 (folder / "got").mkdir(parents=True)
                 ended = run(command, folder=folder, environment=_environment(folder))
-                if ended.code != 0 or not _arrived(folder / "got", hub):
+                after = run(["sh", "-c", AFTER.format("got/model.bin")], folder=folder)
+                if ended.code != 0 or not after.output.startswith(str(hub["sha256"])):
                     raise BenchError(f"{name} did not bring the file: {ended.output.strip()[-300:]}")
                 times.setdefault(name, []).append(ended.seconds)
+                if name in RIVALS:
+                    times.setdefault(name + SURE, []).append(ended.seconds + after.seconds)
+                peaks[name] = max(ended.peak, peaks.get(name, 0))
                 say(f"{link}, round {number} of {rounds}: {name} {ended.seconds:.2f} s")
     shutil.rmtree(folder / "got", ignore_errors=True)
-    return OnLink(link, size, {name: samples(values) for name, values in times.items()})
+    return OnLink(link, size, {name: samples(values) for name, values in times.items()}, peaks)
 
 
 def programs(folder: Path, base: str, hub: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -110,16 +130,9 @@ def _hf() -> str | None:
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     hub = {"HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    kept.pop("HF_TOKEN", None)
+    for name in ("HF_TOKEN", "PYTHONDONTWRITEBYTECODE"):  # compiled once, as on a user's machine
+        kept.pop(name, None)
     return kept | hub | {"HF_HUB_OFFLINE": "0", "PYTHONPATH": str(CHECKOUT / "serve")}
-
-
-def _arrived(folder: Path, hub: Mapping[str, Any]) -> bool:
-    try:
-        with (folder / str(hub["path"])).open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == str(hub["sha256"])
-    except OSError:
-        return False
 
 
 @contextmanager
