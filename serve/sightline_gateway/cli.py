@@ -18,9 +18,10 @@ from sightline_gateway.config import litellm_config
 from sightline_gateway.settings import read_settings
 
 EPILOG = """\
-settings (JSON; times in seconds):
+settings (JSON; times in seconds, body_limit in bytes):
   {"model": "llava", "replicas": [{"name": "one", "url": "http://10.0.0.1:8642/v1", "model": "llava"}],
-   "retries": 3, "cooldown": 10, "timeout": 3600, "watch_every": 5, "watch_timeout": 30}
+   "retries": 3, "cooldown": 10, "timeout": 3600, "watch_every": 5, "watch_timeout": 30,
+   "body_limit": 64000000}
 
 examples:
   python -m sightline_gateway --settings gateway.json --keys clients --replica-keys replicas

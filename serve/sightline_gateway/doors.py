@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import Gauge
 
 from sightline_gateway import running
+from sightline_gateway.bodies import TooLarge, whole_body
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -35,7 +36,8 @@ SEES = Gauge("sightline_replica_serving", "1 where the replica named the last pi
 
 class Doors:
     """ASGI around LiteLLM's app. /health: 200. /ready: 200 once a replica sees. /replicas (with a key): who
-    sees, and why not. Whatever else LiteLLM offers (keys, users, its pages) is not found here.
+    sees, and why not. Whatever else LiteLLM offers (keys, users, its pages) is not found here. 413 for a body
+    over the settings' limit.
     """
 
     def __init__(self, app: App) -> None:
@@ -45,7 +47,7 @@ class Doors:
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in LITELLM):
             if scope.get("path", "").startswith("/metrics"):
                 _measure()
-            await self.app(scope, receive, _discreet(send))
+            await self._pass_on(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
         elif scope["path"] == "/health":
@@ -64,6 +66,17 @@ class Doors:
                 await _answer(send, 401, _error("The API key is missing or wrong.", "invalid_api_key"))
         else:
             await _answer(send, 404, _error(f"There is nothing at {scope['path'][:200]}.", "not_found"))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            most = running.now().settings.body_limit
+            try:
+                receive = await whole_body(scope, receive, most)
+            except TooLarge:
+                message = f"The request is larger than {most:,} bytes, the most that is taken here."
+                await _answer(send, 413, _error(message, "request_too_large"))
+                return
+        await self.app(scope, receive, _discreet(send))
 
 
 def _discreet(send: Send) -> Send:

@@ -26,7 +26,8 @@ class Settings:
     """`model` is what clients ask for. All times are in seconds.
 
     `watch_every` lies between two rounds of questions to a replica, `watch_timeout` is how long it may take
-    for an answer to one. `oci` holds what makes Oracle's service the last resort; empty: there is none.
+    for an answer to one. `body_limit` is of a request, in bytes. `oci` holds what makes Oracle's service the
+    last resort; empty: there is none.
     """
 
     model: str
@@ -36,10 +37,18 @@ class Settings:
     timeout: float = 3600.0
     watch_every: float = 5.0
     watch_timeout: float = 30.0
+    body_limit: int = 64_000_000
     oci: dict[str, Any] = field(default_factory=dict)
 
 
-NUMBERS = {"retries": int, "cooldown": float, "timeout": float, "watch_every": float, "watch_timeout": float}
+NUMBERS = {
+    "retries": int,
+    "cooldown": float,
+    "timeout": float,
+    "watch_every": float,
+    "watch_timeout": float,
+    "body_limit": int,
+}
 
 
 def read_settings(path: Path) -> Settings:

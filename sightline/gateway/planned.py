@@ -42,6 +42,7 @@ def plan_gateway(wishes: Wishes, root: str, uid: int, members: tuple[str, ...] =
             {"name": replica.name, "url": replica.url, "model": replica.model} for replica in wishes.replicas
         ],
         **wishes.tuning,
+        "body_limit": wishes.body_bytes,
     }
     notes, key_file = list(_costs(wishes)), ""
     if wishes.oci:

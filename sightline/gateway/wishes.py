@@ -10,7 +10,9 @@ from typing import Any
 
 TLS = ("internal", "files", "acme", "none")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SIZE = re.compile(r"[1-9][0-9]*(KB|MB|GB)")
+_SIZE = re.compile(r"([1-9][0-9]*)(KB|MB|GB)")
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+"""As Caddy reads them. Source: github.com/dustin/go-humanize, bytes.go."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class Wishes:
     clients: tuple[Client, ...] = ()
     tuning: dict[str, Any] = field(default_factory=dict)
     oci: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def body_bytes(self) -> int:
+        """`body_limit` as a number."""
+        found = _SIZE.fullmatch(self.body_limit)
+        assert found, "read_wishes has looked at it"
+        return int(found[1]) * _UNITS[found[2]]
 
 
 def read_wishes(told: Mapping[str, Any]) -> Wishes:

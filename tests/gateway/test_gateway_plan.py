@@ -52,6 +52,7 @@ def test_the_gateway_reads_what_the_plan_writes() -> None:
     assert settings.model == "llava"
     assert [item.url for item in settings.replicas] == ["http://10.0.0.1:8642/v1", "http://10.0.0.2:8642/v1"]
     assert (settings.retries, settings.watch_every) == (3, 5.0)
+    assert settings.body_limit == 64_000_000, "as Caddy reads 64MB"
     assert not [value for value in ("k1", "k2") if value in str(planned.settings)]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from sightline_gateway import cli, pictures
+from sightline_gateway.bodies import TooLarge, whole_body
 from sightline_gateway.config import FALLBACK, OCI_HOOK, key_variable, litellm_config
 from sightline_gateway.keys import Client, KeyRing, KeysProblem, Minutes, read_clients
 from sightline_gateway.rotation import Rotation
@@ -73,6 +74,7 @@ def test_the_last_resort_is_a_group_of_its_own() -> None:
         ({"replicas": [{"name": "a", "url": "ftp://x", "model": "m"}]}, "should begin with http"),
         ({"cooldown": "ten"}, "cooldown should be a number"),
         ({"retries": -1}, "retries should be a number from 0"),
+        ({"body_limit": "64MB"}, "body_limit should be a number"),
         ({"model": ""}, "model should be the name"),
         ({"oci": {"region": "us-chicago-1"}}, "oci lacks compartment"),
     ],
@@ -292,3 +294,43 @@ def test_the_configuration_is_private(tmp_path: Path) -> None:
 
     write_private(tmp_path / "new" / "litellm.yaml", "x")
     assert os.stat(tmp_path / "new" / "litellm.yaml").st_mode & 0o777 == 0o600
+
+
+def sent(*pieces: bytes, announced: str = "") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A request's scope and its messages, as ASGI has them; the client goes after its answer."""
+    headers = [(b"content-length", announced.encode())] if announced else []
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    messages[-1]["more_body"] = False
+    return {"type": "http", "headers": headers}, [*messages, {"type": "http.disconnect"}]
+
+
+@pytest.mark.parametrize("announced", ["", "6"])
+def test_a_body_up_to_the_limit_comes_through_whole(announced: str) -> None:
+    scope, messages = sent(b"abc", b"def", announced=announced)
+
+    async def story() -> list[dict[str, Any]]:
+        left = list(messages)
+
+        async def receive() -> dict[str, Any]:
+            return left.pop(0)
+
+        again = await whole_body(scope, receive, 6)
+        return [await again() for _ in messages]
+
+    assert asyncio.run(story()) == messages
+
+
+@pytest.mark.parametrize(("announced", "read"), [("", 2), ("7", 0), ("what", 2)])
+def test_a_body_over_the_limit_is_left(announced: str, read: int) -> None:
+    """What announces itself as too large is not read at all; what does not, no further than the limit."""
+    scope, messages = sent(b"abc", b"defg", b"h", announced=announced)
+    count = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        return messages[count - 1]
+
+    with pytest.raises(TooLarge):
+        asyncio.run(whole_body(scope, receive, 6))
+    assert count == read
