@@ -144,10 +144,20 @@ def test_the_article_s_fields_in_openai_s_form(by_key: Gateway, service_anew: Oc
     assert (said["object"], said["model"]) == ("chat.completion", ASKED_AS)
     assert said["usage"]["prompt_tokens"] == 11
     assert said["usage"]["completion_tokens"] == 3
+    assert said["usage"]["total_tokens"] == 14
+    assert not {"model_version", "modelVersion", "api_format", "apiFormat"} & set(said)
     assert answered.headers["x-litellm-model-id"] == "oci"
     got = service_anew.asked[0]
     assert (got["model"], got["max_tokens"], got["temperature"]) == (MODEL, 50, 0.2)
     assert got["messages"][0]["content"][1]["image_url"]["url"] == PIXEL
+
+
+def test_the_article_s_system_message(by_key: Gateway, service_anew: OciStandIn) -> None:
+    """Before the picture, as the article has it; the stand-in takes no role but the service's."""
+    picture = {"type": "image_url", "image_url": {"url": PIXEL}}
+    told = {"role": "system", "content": "You answer with one word."}
+    assert by_key.ask(messages=[told, {"role": "user", "content": [picture]}]).status_code == 200
+    assert service_anew.asked[0]["messages"] == [told, {"role": "user", "content": [picture]}]
 
 
 def test_a_stream_and_a_cut_answer(by_key: Gateway, service_anew: OciStandIn) -> None:

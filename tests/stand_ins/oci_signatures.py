@@ -76,7 +76,7 @@ def check_signature(
         key.verify(base64.b64decode(words.get("signature", "")), text.encode(), PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError):
         raise unauthenticated("Failed to verify the HTTP(S) Signature") from None
-    return words["keyId"]
+    return str(words["keyId"])
 
 
 def _check_date(text: str, now: float) -> None:

@@ -38,7 +38,7 @@ def colour_of(url: str) -> str:
         raise ValueError(f"no data URL of a PNG: {head[:40]}")
     picture = Image.open(BytesIO(base64.b64decode(data, validate=True))).convert("RGB")
     counted = sorted((count, colour) for count, colour in picture.getcolors(1 << 16) or [])
-    shown = [colour for _, colour in counted if colour != (255, 255, 255)][-1]
+    shown = [colour for _, colour in counted if isinstance(colour, tuple) and colour != (255, 255, 255)][-1]
     return min(NAMED, key=lambda name: sum((a - b) ** 2 for a, b in zip(NAMED[name], shown, strict=True)))
 
 

@@ -42,17 +42,24 @@ class Round:
         return sum(answer.right for answer in self.answers)
 
 
-def play(base: str, subject: Subject, clients: int, requests: int, tokens: int, start: int) -> Round:
-    """One round against the server at `base`; its pictures are numbered from `start`. Raises BenchError."""
-    return asyncio.run(_play(base, subject, clients, requests, tokens, start))
+def play(
+    base: str, subject: Subject, clients: int, requests: int, tokens: int, start: int, **how: Any
+) -> Round:
+    """One round against the server at `base`; its pictures are numbered from `start`. `how`: what else the
+    httpx client is told (headers, verify). Raises BenchError.
+    """
+    return asyncio.run(_play(base, subject, clients, requests, tokens, start, how))
 
 
-async def _play(base: str, subject: Subject, clients: int, requests: int, tokens: int, start: int) -> Round:
+async def _play(
+    base: str, subject: Subject, clients: int, requests: int, tokens: int, start: int, how: dict[str, Any]
+) -> Round:
     prepared = [subject.request(start + number, tokens) for number in range(requests)]
     waiting = iter(prepared)
     limits = httpx.Limits(max_connections=clients)
     # One client for all: making one reads every certificate of the system.
-    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits, trust_env=False) as session:
+    told: dict[str, Any] = {"base_url": base, "timeout": PATIENCE, "limits": limits, "trust_env": False}
+    async with httpx.AsyncClient(**told, **how) as session:
         answers: list[Answer] = []
 
         async def client() -> None:

@@ -19,13 +19,16 @@ Command = Callable[[Path, Subject, int, int], list[str]]
 
 @dataclass(frozen=True)
 class Peer:
-    """`command(environment's folder, subject, port, clients)`; `takes`: whether it can serve a subject."""
+    """`command(environment's folder, subject, port, clients)`; `takes`: whether it can serve a subject;
+    `headers`: what requests need beside their bodies.
+    """
 
     name: str
     environment: str
     command: Command
     takes: Callable[[Subject], bool] = lambda subject: True
     variables: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
         """Nothing is fetched and nobody is told; what one server reads does not reach another."""

@@ -48,7 +48,9 @@ class Server:
     def wait_until_it_answers(self) -> None:
         """Until the first picture is answered; `start_seconds` is how long it took. Raises BenchError."""
         body, _ = self.subject.request(FIRST_NUMBER, 8)
-        with httpx.Client(base_url=self.base, timeout=START_LIMIT, trust_env=False) as client:
+        with httpx.Client(
+            base_url=self.base, headers=self.peer.headers, timeout=START_LIMIT, trust_env=False
+        ) as client:
             while True:
                 with suppress(httpx.TransportError):
                     answer = client.post("/v1/chat/completions", json={**body, "stream": False})
