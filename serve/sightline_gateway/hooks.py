@@ -19,6 +19,11 @@ from sightline_gateway import running
 GONE = (502, 503, 504)
 """Statuses of a replica, or of what stands before it, that say: nobody is there just now."""
 
+NO_RETRIES = 0
+"""As an exception's `num_retries`: what comes next is asked at once. Before a single replica LiteLLM would
+first wait half a second, then one, two and four, for the same answer.
+"""
+
 
 async def authenticate(request: Any, api_key: str) -> Any:
     """LiteLLM's custom_auth: who asks, or a 401, 403 or 429 in OpenAI's form."""
@@ -75,6 +80,7 @@ class RotationHook(CustomLogger):  # type: ignore[misc]
                 message=f"no replica of {model} sees just now ({watch.rotation.reasons()})",
                 llm_provider="sightline",
                 model=model,
+                num_retries=NO_RETRIES,
             )
         tried = _tried(request_kwargs or {})
         return [deployment for deployment in left if _name(deployment) not in tried] or left

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import signal
-import socket
-import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,36 +19,14 @@ import pytest
 from PIL import Image
 from sightline_gateway.pictures import COLOURS, draw, request_body
 
-from tests.prove.canary_server import CHECKOUT, PYTHON, WEIGHTS
+from tests.gateway.programs import Program, free_port, gateway_python, until
+from tests.prove.canary_server import PYTHON, WEIGHTS
 from tests.stand_ins.replica import KEY, MODEL, ReplicaStandIn
 
 pytestmark = pytest.mark.slow
 
 CANARY_KEY = "sk-of-the-canary"
 CLIENTS = 4
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-class Program:
-    """A program with its log, that is started again under the same address."""
-
-    def __init__(self, command: list[str], log: Path) -> None:
-        self.command, self.log = command, log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("a") as output:
-            environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "serve")}
-            self.process = subprocess.Popen(self.command, stdout=output, stderr=output, env=environment)
-
-    def kill(self, how: int = signal.SIGKILL) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(60)
 
 
 @dataclass
@@ -84,26 +58,8 @@ class Gateway:
         until(lambda: self.replicas() == wanted, seconds, self.program)
 
 
-def until(holds: Callable[[], bool], seconds: float, program: Program) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if holds():
-                return
-        except httpx.HTTPError:
-            pass
-        said = program.log.read_text()
-        assert program.process is not None
-        assert program.process.poll() is None, f"the gateway has ended:\n{said}"
-        assert time.monotonic() < deadline, f"not within {seconds:g} s:\n{said[-3000:]}"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    python = os.environ.get("SIGHTLINE_GATEWAY_PYTHON", "")
-    if not Path(python).is_file():
-        pytest.fail("SIGHTLINE_GATEWAY_PYTHON names no Python: `scripts/test slow` builds it")
     folder = tmp_path_factory.mktemp("gateway")
     own, clients, replica_keys = folder / "own", folder / "clients", folder / "replica-keys"
     own.write_text("operator sk-operator\n")
@@ -121,7 +77,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     words = ["--settings", str(folder / "gateway.json"), "--keys", str(own), "--keys", str(clients)]
     words += ["--replica-keys", str(replica_keys), "--config", str(folder / "litellm.yaml")]
     program = Program(
-        [python, "-m", "sightline_gateway", *words, "--port", str(port)], folder / "gateway.log"
+        [gateway_python(), "-m", "sightline_gateway", *words, "--port", str(port)], folder / "gateway.log"
     )
     with ReplicaStandIn().serve() as stand_in:
         replicas = [
@@ -270,6 +226,7 @@ def test_then_nobody_sees(gateway: Gateway) -> None:
     assert answer.status_code == 503, answer.text
     assert "no replica of canary sees just now" in error(answer)["message"]
     assert "two: said 'red' of a" in error(answer)["message"]
+    assert "Retried" not in error(answer)["message"], "nobody else is there to be asked"
     assert httpx.get(f"{gateway.url}/ready", trust_env=False).status_code == 503
 
 
