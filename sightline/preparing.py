@@ -11,6 +11,7 @@ from typing import Any
 from sightline.bundle import Bundle, read_bundle
 from sightline.layout import Indexes, Layout, LockFile, holds, lay_out, libraries, read_locks
 from sightline.plan import decide_adoption, python_to_fetch
+from sightline.plan.loader import loader_words
 from sightline.plan.server_words import server_words
 from sightline.plan.situation import Situation, environment_step
 from sightline.pythons import locked_builds
@@ -42,8 +43,9 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
     that name (env, source, repository, mirror, list, named, indexes, torch_indexes), all optional; likewise
     `nodes` (`count` of hosts that hold one model, how it is `split` over them, their `addresses`, `port`),
     `device`, `host_side` (what is wished of driver and CUDA), `workload` (context, slots, pictures),
-    `localai`, `fetch` (`only` the model, from which `sources`, and which models are to be `absent`) and
-    `bundle`, the path of one that everything comes from.
+    `localai`, `trust_code` (the sha256 of the model's own code that may run), `fetch` (`only` the model, from
+    which `sources`, and which models are to be `absent`) and `bundle`, the path of one that everything comes
+    from.
     An own environment that is whole is kept, whatever PyTorch the host brings by now, unless adopt is asked.
 
     Raises:
@@ -60,6 +62,7 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "host": dict(wanted.get("host_side") or {}),
         "workload": {name: int(count or 0) for name, count in (wanted.get("workload") or {}).items()},
         "localai": dict(wanted.get("localai") or {}),
+        "trust_code": str(wanted.get("trust_code") or ""),
         "nodes": dict(wanted.get("nodes") or {}),
         "service": {"user": start.get("user"), "manager": start.get("manager")},
         "indexes": list(indexes.packages),
@@ -74,7 +77,8 @@ def prepare(model: dict[str, Any], release: dict[str, Any], wanted: Mapping[str,
         "python_builds": locked_builds(),
         "libraries": libraries(read_locks(release, indexes)),
     }
-    words = server_words(Situation(model, release, wanted["host"], settings))
+    told = Situation(model, release, wanted["host"], settings)
+    words = loader_words(told) + server_words(told)
     if words:
         start = {**start, "words": words, "nodes": settings["nodes"]}
     own = lay_out(wanted["root"], model, release, start, indexes)

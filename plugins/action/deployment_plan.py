@@ -33,7 +33,7 @@ display = Display()
 
 class ActionModule(ActionBase):
     """host (the probe's facts), model, release, engine, root, port, start, device, fetch, bundle,
-    python, host_side, workload, localai, terms, gateway: `plan`.
+    python, host_side, workload, localai, trust_code, terms, gateway: `plan`.
 
     `gateway`, where it is not empty, says what a gateway on this host stands before (sightline/gateway/).
 

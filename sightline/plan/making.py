@@ -27,6 +27,7 @@ from sightline.plan.gpu import fabric_is_up, gpu_is_there, gpu_notes, release_co
 from sightline.plan.host_checks import HOST_CHECKS, host_notes
 from sightline.plan.host_side import host_side, host_steps
 from sightline.plan.interpreter import choose_python, packages_can_come, python_fits, python_notes
+from sightline.plan.loader import code_is_trusted
 from sightline.plan.localai import localai_can_be_brought, localai_can_be_told, localai_notes
 from sightline.plan.outcome import Plan, Refusal, Share, Step
 from sightline.plan.places import data_disk_notes
@@ -55,6 +56,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("environment", packages_can_come),
     ("environment", clock_is_right),
     ("model", pair_can_be_loaded),
+    ("model", code_is_trusted),
     ("service", localai_can_be_brought),
     ("service", localai_can_be_told),
     ("service", engine_takes_nodes),
@@ -92,9 +94,9 @@ def make_plan(model: Any, release: Any, facts: Any, settings: Any) -> Plan:
             service_fingerprint) and, if wanted, `margin_bytes`, `now` (the controller's time, epoch
             seconds), `device`, `staging` (only the model is fetched), `model_sources`, `workload` (context,
             slots, pictures; 0 for what nobody said), `host` (what is wished of driver and CUDA), `service`
-            (user, manager), `localai` (docs/localai.md), `bundle` (what one holds; see preparing.py) and how
-            a Python is to come: `python_env`, `python_source`, `python_mirror`, `python_list`,
-            `python_builds`, `pythons_named`, `libraries`.
+            (user, manager), `localai` (docs/localai.md), `trust_code` (loader.py), `bundle` (what one holds;
+            see preparing.py) and how a Python is to come: `python_env`, `python_source`, `python_mirror`,
+            `python_list`, `python_builds`, `pythons_named`, `libraries`.
 
     Returns:
         The plan. Whatever is wrong with the entries, the host or the settings stands in its `refusals`.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +25,7 @@ from sightline_serve.settings import Settings
 from tests.serve import tiny_families
 from tests.serve.crowd import Crowd, Visit, prompt
 from tests.serve.drawing import disc
+from tests.serve.server_process import SERVE
 
 STAND_IN = Path(__file__).parent / "phi3_stand_in"
 TEMPLATE = (
@@ -164,6 +167,41 @@ def test_the_other_loaders_run_no_code_of_the_model(folder: Path, capsys: pytest
     assert "the other loaders run no code" in capsys.readouterr().err
 
 
+MENDED = """\
+import sys
+from sightline_serve.loaders.torchvision_parts import import_torchvision
+print(import_torchvision())
+import torchvision
+from torchvision import transforms
+print(torchvision.WHOLE, transforms.PAD)
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("RuntimeError('operator nms does not exist')", "True\nTrue 1\n"),
+        ("ImportError('no such thing')", "ImportError: no such thing"),
+    ],
+)
+def test_torchvision_serves_without_its_compiled_operators(tmp_path: Path, raised: str, said: str) -> None:
+    """As the wheel is beside torch's CPU build; any other trouble is not hidden."""
+    made = tmp_path / "torchvision"
+    made.mkdir()
+    (made / "__init__.py").write_text(
+        "from torchvision import _meta_registrations, transforms\nWHOLE = True\n"
+    )
+    (made / "_meta_registrations.py").write_text(f"raise {raised}\n")
+    (made / "transforms.py").write_text("PAD = 1\n")
+    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(SERVE)])}
+    plain = subprocess.run(
+        [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, env=around
+    )
+    assert plain.returncode == 1
+    ended = subprocess.run([sys.executable, "-c", MENDED], capture_output=True, text=True, env=around)
+    assert said in ended.stdout + ended.stderr
+
+
 def test_unsloth_without_a_gpu_is_one_line(tiny: Path) -> None:
     with pytest.raises(StartError, match="needs a CUDA GPU"):
         loaders.load(Settings(tiny, "m", loader="unsloth", device="cpu"))
@@ -176,6 +214,7 @@ class UnslothStandIn(ModuleType):
     def __init__(self, tiny: Path) -> None:
         super().__init__("unsloth")
         self.ready: list[Any] = []
+        self.wrote: list[Path] = []
         stand_in = self
 
         class FastVisionModel:
@@ -185,6 +224,14 @@ class UnslothStandIn(ModuleType):
                 assert options == {
                     "load_in_4bit": True, "use_gradient_checkpointing": "unsloth", "local_files_only": True
                 }  # fmt: skip
+                # As 2024.12.8 does: a name below the working folder, imported by that name.
+                place = Path("unsloth_compiled_cache")
+                place.mkdir()
+                (place / "made_by_unsloth.py").write_text("HERE = True\n")
+                assert import_module("unsloth_compiled_cache.made_by_unsloth").HERE
+                stand_in.wrote.append(place.resolve())
+                assert os.environ["UNSLOTH_COMPILE_LOCATION"] == str(place.resolve())
+                assert os.environ["UNSLOTH_DISABLE_STATISTICS"]
                 made: Any = loaders.load(Settings(tiny, "m", device="cpu"))
                 return made.model, made.processor
 
@@ -195,11 +242,23 @@ class UnslothStandIn(ModuleType):
         self.FastVisionModel = FastVisionModel
 
 
-def test_unsloth_is_called_as_its_manual_says(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsloth_is_called_as_its_manual_says_and_writes_to_the_cache(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stand_in = UnslothStandIn(tiny)
+    working = Path.cwd()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("UNSLOTH_COMPILE_LOCATION", "UNSLOTH_DISABLE_STATISTICS"):
+        # Set first, so that whatever the loader leaves is taken back.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setitem(sys.modules, "unsloth", stand_in)
     monkeypatch.setattr("sightline_serve.loaders.unsloth_loader.find_spec", lambda _: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     model: Any = loaders.load(Settings(tiny, "m", loader="unsloth"))
     assert stand_in.ready == [model.model]
+    assert stand_in.wrote == [tmp_path / "cache/sightline-unsloth/unsloth_compiled_cache"]
+    assert (tmp_path / "cache/sightline-unsloth").stat().st_mode & 0o077 == 0
+    assert Path.cwd() == working
     assert Engine(model).batching

@@ -417,7 +417,7 @@ def test_a_misspelt_name_gets_a_suggestion() -> None:
     assert "did you mean 'canary'?" in problem_of(lambda: load_model("canery"))
     message = problem_of(lambda: load_model("llama-3.2-90b-vision"))
     assert "did you mean 'llama-3.2-90b-vision-bnb-4bit'?" in message
-    assert "There are: cpu, gateway, gateway-oci, llamacpp-cpu, localai-cpu, seed-cu124" in problem_of(
+    assert "There are: cpu, gateway, gateway-oci, llamacpp-cpu, localai-cpu, phi3-cpu" in problem_of(
         lambda: load_release("zzzzzz")
     )
 

@@ -226,6 +226,11 @@ def entries(model: str, release: str, engine: str = "sightline-serve") -> Callab
     return change
 
 
+def in_no_release(inputs: Inputs) -> None:
+    for serving in inputs.model["engines"]["can_serve"]:
+        serving["releases"] = []
+
+
 def on(first: Callable[[Inputs], object], *others: Callable[[Inputs], object]) -> Callable[[Inputs], None]:
     def change(inputs: Inputs) -> None:
         for step in (first, *others):
@@ -261,7 +266,7 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         entries("phi-3-vision-128k", "llamacpp-cpu", "llamacpp"),
         "engine_serves_model",
         "does not serve phi-3-vision-128k",
-        "no release of this kit serves it yet",
+        "use sightline-serve in release phi3-cu124 or sightline-serve in release phi3-cpu",
     ),
     "files that the engine of today refuses": (
         entries("llava-1.5-7b-gguf", "llamacpp-cpu", "llamacpp"),
@@ -270,7 +275,7 @@ REFUSALS: dict[str, tuple[Callable[[Inputs], None], str, str, str]] = {
         "take the model llava-1.5-7b-second-state",
     ),
     "no engine of this kit serves the model": (
-        entries("phi-3-vision-128k", "cpu"),
+        on(entries("phi-3-vision-128k", "cpu"), in_no_release),
         "engine_serves_model",
         "does not serve phi-3-vision-128k",
         "no release of this kit serves it yet",

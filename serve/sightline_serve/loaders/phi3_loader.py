@@ -19,6 +19,7 @@ from sightline_serve.chat import Template, Turn
 from sightline_serve.errors import StartError
 from sightline_serve.loaders import config_files, remote_code, trying
 from sightline_serve.loaders.taking_turns import TakingTurns
+from sightline_serve.loaders.torchvision_parts import import_torchvision
 from sightline_serve.loaders.transformers_loader import device_for, dtype_for
 from sightline_serve.reading import Prompt
 from sightline_serve.settings import Settings
@@ -84,8 +85,11 @@ def load(settings: Settings) -> Phi3Model:
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     # The library runs a copy of the code; one that an earlier run left there is not what was checked.
     os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="sightline-code-")
+    import_torchvision()  # transformers imports it where it is there; the model's code pads pictures with it
     transformers: Any = import_module("transformers")
     device = device_for(settings.device)
+    # As its model card does: each weight goes where it belongs as it is read, instead of into a copy first.
+    placed = {"device_map": {"": str(device)}} if find_spec("accelerate") else {}
     flash = device.type == "cuda" and find_spec("flash_attn") is not None
     dtype_name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
@@ -94,6 +98,7 @@ def load(settings: Settings) -> Phi3Model:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             settings.model,
             **local,
+            **placed,
             **{dtype_name: dtype_for(settings, device)},
             # Its config asks for flash attention, whether it is there or not.
             attn_implementation="flash_attention_2" if flash else "eager",
