@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from sightline_serve import chat, errors, grammars, tools
@@ -77,9 +78,10 @@ class Asking:
         """What holds an answer to the form that is wanted. Raises a 400 ApiError that names what is wrong."""
         match wanted:
             case AsObject():
-                return await self._compiled(grammars.any_object(), where)
+                return await self._compiled(grammars.any_object, where)
             case AsSchema():
-                return await self._compiled(grammars.from_schema(wanted.json_schema.schema_), where)
+                schema = wanted.json_schema.schema_
+                return await self._compiled(lambda: grammars.from_schema(schema), where)
         return None
 
     async def _calls(self, request: ChatRequest) -> Grammar:
@@ -92,12 +94,14 @@ class Asking:
         ]
         named = isinstance(request.tool_choice, NamedChoice)
         several = request.parallel_tool_calls is not False and not named
-        wanted = tools.grammar(style, offered, must=request.must_call, several=several)
-        return await self._compiled(wanted, "tools")
+        must = request.must_call
+        return await self._compiled(
+            lambda: tools.grammar(style, offered, must=must, several=several), "tools"
+        )
 
-    async def _compiled(self, grammar: str, where: str) -> Grammar:
+    async def _compiled(self, grammar: Callable[[], str], where: str) -> Grammar:
         try:
-            return await self.grammars.compiled(grammar)
+            return await self.grammars.compiled(grammar())
         except grammars.Refused as refused:
             raise errors.bad_schema(where, str(refused)) from None
 

@@ -59,11 +59,14 @@ def style_of(rendered: str) -> Style | None:
 
 
 def grammar(style: Style, tools: Sequence[tuple[str, dict[str, Any]]], *, must: bool, several: bool) -> str:
-    """Answers that call these tools (name, schema of the arguments) or, unless they `must`, say something."""
+    """Answers that call these tools (name, schema of the arguments) or, unless they `must`, say something.
+
+    Raises grammars.Refused.
+    """
     rules = [f"call: {' | '.join(f'call_{number}' for number in range(len(tools)))}"]
     for number, (name, schema) in enumerate(tools):
         head = json.dumps(f'{{"name": {json.dumps(name)}, "{style.key}": ')
-        body = json.dumps({**schema, "x-guidance": grammars.OPTIONS})
+        body = grammars.written({**schema, "x-guidance": grammars.OPTIONS})
         rules.append(f'call_{number}: {head} %json {body} "}}"')
     if not style.start:
         start = "start: call" if must else "start: call | FREE\nFREE: /([^{](.|\\n)*)?/"

@@ -75,7 +75,7 @@ def leaves() -> st.SearchStrategy[dict[str, Any]]:
         st.just({"type": "boolean"}),
         st.just({"type": "null"}),
         st.just({"type": "string", "pattern": "^[a-f]{2,4}$"}),
-        st.lists(st.text(max_size=6) | st.integers() | st.none(), min_size=1, max_size=4).map(
+        st.lists(st.text(max_size=6) | st.integers(-(2**53), 2**53) | st.none(), min_size=1, max_size=4).map(
             lambda values: {"enum": values}
         ),
     )
@@ -136,6 +136,8 @@ def test_each_answer_has_a_guide_of_its_own(vocabulary: Vocabulary) -> None:
         ({"enum": ["x" * 70_000]}, "64 KiB"),
         ({"type": "string", "pattern": "("}, "regex"),
         ({"x-guidance": {"lenient": True}, "not": {}}, "not"),
+        ({"enum": [2**53 + 1]}, "9007199254740993"),
+        ({"anyOf": [{"type": "null"}, {"const": {"a": [-(2**53) - 1]}}]}, "-9007199254740993"),
     ],
 )
 def test_what_the_library_does_not_take_is_named(

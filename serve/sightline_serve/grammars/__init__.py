@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sightline_serve.grammars.compiling import Grammars, Refused
+from sightline_serve.grammars.compiling import Grammars
 from sightline_serve.grammars.guide import Compiled, GrammarError
-from sightline_serve.grammars.text import OPTIONS, any_object, from_lark, from_schema
+from sightline_serve.grammars.text import OPTIONS, Refused, any_object, from_lark, from_schema, written
 
 __all__ = [
     "OPTIONS",
@@ -15,4 +15,5 @@ __all__ = [
     "any_object",
     "from_lark",
     "from_schema",
+    "written",
 ]

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import Any
 
 from sightline_serve.grammars import guide, trial
+from sightline_serve.grammars.text import Refused
 from sightline_serve.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -23,10 +24,6 @@ LINE = 2**22
 MAX_BYTES = 2**16
 TOO_LARGE = f"it is larger than {MAX_BYTES // 1024} KiB"
 TOO_SLOW = f"it takes more than {SECONDS:g} s or too much memory to compile; make it simpler"
-
-
-class Refused(Exception):
-    """This grammar will not be used; the message says why, as the end of a sentence."""
 
 
 class Grammars:
