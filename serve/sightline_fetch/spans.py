@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from sightline_fetch.part import PIECE, Part
 from sightline_fetch.wanted import WantedFile
 
-SHORTEST, LONGEST = 4 << 20, 256 << 20
-"""Bytes asked for at once."""
+SHORTEST, USUAL, LONGEST = 4 << 20, 16 << 20, 256 << 20
+"""Bytes asked for at once: at the begin and the end of a file, on a near link, at most."""
 WAITS = 20
 """How many times as long as the wait for its answer a span is to take."""
 WORTH_SPLITTING = 4 << 20
@@ -32,7 +32,7 @@ class Tempo:
         """An answer began after `waited` seconds, and gave `came` bytes in the next `seconds`."""
         if came >= PIECE:
             wish = WAITS * waited * came / max(1e-3, seconds)
-            self.length = max(SHORTEST, min(LONGEST, int(wish) // PIECE * PIECE))
+            self.length = max(USUAL, min(LONGEST, int(wish) // PIECE * PIECE))
 
 
 class Span:
