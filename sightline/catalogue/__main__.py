@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from sightline.catalogue.adding import check_free, known, make_entry, usual_name, write_entry
 from sightline.catalogue.entries import catalogue_problems, load_model, load_release, names
@@ -15,11 +17,16 @@ from sightline.catalogue.folder import folder_problems, stamp
 from sightline.catalogue.hub import Terms, look_up, origin
 from sightline.catalogue.showing import model_text, overview, release_text
 
+PROGRAM = Path(__file__).resolve().parents[2] / "plugins/module_utils/sightline_host/imports.py"
+"""What a host's Python can run by itself, from standard input too."""
+
 _HELP = """examples:
   scripts/catalogue check                  hold every entry against its schema and this repository
   scripts/catalogue show                   list all models and releases
   scripts/catalogue show canary            one entry: source, engines, and what of it was checked here
   scripts/catalogue stamp canary           write the entry's files list anew after the weights changed
+  scripts/catalogue imports cpu --python .sightline/host/env/cpu-*/bin/python
+                                           whether that environment can import what the release must
   scripts/catalogue add OWNER/NAME         write an entry from what the Hub says
   scripts/catalogue add OWNER/NAME@COMMIT --source https://hf-mirror.com --only '*Q4_K*' --like canary
 
@@ -44,6 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
         "stamp", help="write the files list of a model that lies in this repository"
     )
     stamping.add_argument("name", help="the model's name")
+    trying = commands.add_parser(
+        "imports", help="import a release's packages by an environment's Python, and say what fails"
+    )
+    trying.add_argument("name", help="the release's name")
+    trying.add_argument(
+        "--python", required=True, metavar="PROGRAM", help="of an environment of this machine"
+    )
+    trying.add_argument("--json", action="store_true", help="for programs: an object a line")
     _add_words(commands.add_parser("add", help="write a model's entry from a hub"))
     chosen = parser.parse_args(arguments)
     try:
@@ -54,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.command == "stamp":
             print(f"catalogue/models/{chosen.name}.yml: {stamp(chosen.name)} files written")
             return 0
+        if chosen.command == "imports":
+            return _imports(chosen.name, chosen.python, chosen.json)
         return _show(chosen.name, chosen.json)
     except CatalogueError as error:
         print(error, file=sys.stderr)
@@ -108,6 +125,23 @@ def _add(chosen: argparse.Namespace) -> int:
         print("  who can serve it is yours to write (engines.can_serve), or to take over with --like NAME")
     print("  read it through, then: scripts/catalogue check")
     return 0
+
+
+def _imports(name: str, python: str, as_json: bool) -> int:
+    listed = load_release(name).get("imports", [])
+    words = [one["module"] for one in listed if not one.get("needs_gpu")]
+    for one in listed:
+        words += ["--gpu", one["module"]] if one.get("needs_gpu") else []
+    if not words:
+        print(f"{name} lists no imports (catalogue/releases/{name}.yml)", file=sys.stderr)
+        return 2
+    try:
+        return subprocess.run(
+            [python, "-I", str(PROGRAM), *words, *(["--json"] if as_json else [])]
+        ).returncode
+    except OSError as error:
+        print(f"--python {python}: {error.strerror}; name an environment's bin/python", file=sys.stderr)
+        return 2
 
 
 def _check(as_json: bool) -> int:

@@ -25,9 +25,9 @@ from sightline_serve.settings import Settings
 from tests.serve import tiny_families
 from tests.serve.crowd import Crowd, Visit, prompt
 from tests.serve.drawing import disc
-from tests.serve.server_process import SERVE
 
 STAND_IN = Path(__file__).parent / "phi3_stand_in"
+SERVE = Path(__file__).resolve().parents[2] / "serve"
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
