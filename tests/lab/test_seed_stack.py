@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from sightline_host.managed_python import first_answer
 
+from sightline.catalogue import load_release
 from sightline.pythons import addresses, locked_builds
 from tests.lab.deploying import Deployer, copy_in, recap
 from tests.lab.host import Host, Lab
+from tests.lab.place import CHECKOUT
 from tests.unit.relocatable_python import listed, pack, python_to_pack
 
 pytestmark = pytest.mark.slow
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.slow
 ROOT = "/opt/sightline"
 SECOND = "/opt/second"
 IMAGE = "/opt/venvs/image"
+IMPORTS = CHECKOUT / "plugins/module_utils/sightline_host/imports.py"
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,22 @@ def test_the_stack_is_the_releases_and_the_canary_is_proven_on_the_hosts_cpu(dep
         "transformers.__version__)"
     )
     assert said == "('3', '12') 2.5.1+cu124 12.4 4.46.3"
+
+
+def test_every_package_can_be_imported_unsloth_only_with_a_gpu(deployed: Seeded) -> None:
+    """Of the release's list; the host has no GPU, and Unsloth says so."""
+    copy_in(deployed.host, IMPORTS, "/srv/imports.py")
+    listed = load_release("seed-cu124")["imports"]
+    plain = [one["module"] for one in listed if not one.get("needs_gpu")]
+    gpu = [word for one in listed if one.get("needs_gpu") for word in ("--gpu", one["module"])]
+    python = f"{deployed.record['path']}/bin/python"
+    ended = deployed.host.run(
+        f"cd / && {python} -I /srv/imports.py --json {' '.join([*plain, *gpu])}", timeout=600
+    )
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {one["module"]: one["trouble"] for one in found if not one["right"]} == {}
+    assert len(found) == len(listed)
+    assert [one["module"] for one in found if one["trouble"]] == ["unsloth"]
 
 
 def test_torch_loads_the_cudnn_of_the_lock(deployed: Seeded) -> None:
