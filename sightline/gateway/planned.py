@@ -86,7 +86,7 @@ def _model(wishes: Wishes) -> str:
 
 
 def _costs(wishes: Wishes) -> Iterator[str]:
-    yield "a gateway adds 20 to 50 ms to an answer (docs/gateway.md)"
+    yield "a gateway adds some 50 ms to an answer, 20 of them to its first word (docs/gateway.md)"
     if len(wishes.replicas) == 1 and not wishes.oci:
         yield "one replica needs no gateway: it only adds keys and TLS, and nothing takes over when it fails"
 
