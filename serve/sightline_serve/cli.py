@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sightline_serve import __version__, auth
+from sightline_serve import __version__, auth, lean
 from sightline_serve.errors import StartError
 from sightline_serve.settings import MIB, Budget, Settings
 
@@ -179,8 +179,8 @@ def parser() -> argparse.ArgumentParser:
     )
 
     room.add_argument(
-        "--prefix-cache-mib", type=_number(0, float), default=256, metavar="N",
-        help="finished conversations, for their follow-ups, on the model's device; 0: none (256)",
+        "--prefix-cache-mib", type=_number(0, float), metavar="N",
+        help="finished conversations, for follow-ups, on the model's device (as the weights, 8 to 256)",
     )  # fmt: skip
 
     pictures = made.add_argument_group(
@@ -257,7 +257,7 @@ def settings_from(arguments: Sequence[str] | None = None) -> Settings:
         kv_cache_bytes=None if args.kv_cache_mib is None else int(args.kv_cache_mib * MIB),
         gpu_memory_utilization=args.gpu_memory_utilization,
         vision_cache_bytes=int(args.vision_cache_mib * MIB),
-        prefix_cache_bytes=int(args.prefix_cache_mib * MIB),
+        prefix_cache_bytes=None if args.prefix_cache_mib is None else int(args.prefix_cache_mib * MIB),
         budget=Budget(
             pictures=args.max_images,
             bytes=int(args.max_image_mib * MIB),
@@ -289,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger().setLevel(settings.log_level.upper())
     if settings.api_key_file:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server reads the keys again instead
+    lean.before_imports()
     from sightline_serve import server  # torch takes seconds; --help and bad arguments need none of it
 
     try:

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from sightline_serve.kv_cache import BLOCK, blocks
-from sightline_serve.settings import Settings
+from sightline_serve.settings import MIB, Settings
 
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
+KEPT_LEAST, KEPT_MOST = 8 * MIB, 256 * MIB  # of finished requests
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,17 @@ def on_gpu(settings: Settings) -> bool:
     return settings.device != "cpu" and torch.cuda.is_available()
 
 
-def shares(settings: Settings) -> tuple[int, int]:
-    """Bytes for running and for finished requests; what the operator gave is for the running ones."""
-    both = kv_bytes(settings)
+def shares(settings: Settings, weights: int) -> tuple[int, int]:
+    """Bytes for running and for finished requests; what the operator gave is for the running ones.
+
+    `weights`: the model's bytes. What is kept weighs no more, as a small model soon reads it again.
+    """
+    both, kept = kv_bytes(settings), settings.prefix_cache_bytes
+    if kept is None:
+        kept = min(KEPT_MOST, max(KEPT_LEAST, weights))
     if settings.kv_cache_bytes is not None:
-        return both, settings.prefix_cache_bytes
-    kept = min(settings.prefix_cache_bytes, both // 8)
+        return both, kept
+    kept = min(kept, both // 8)
     return both - kept, kept
 
 

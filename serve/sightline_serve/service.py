@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from sightline_serve import cores, errors, loaders, memory, schema, warmup
+from sightline_serve import cores, errors, lean, loaders, memory, schema, warmup
 from sightline_serve.asking import Asking
 from sightline_serve.engine import Engine
 from sightline_serve.errors import StartError
@@ -66,6 +66,7 @@ class Service:
         table = asyncio.create_task(asyncio.to_thread(getattr, model.vocabulary, "table"))
         await self._warm_up(self.asking)
         await table
+        lean.when_ready()
         self.state = "ready"
         self.metrics.ready.set(1)
         log.info("ready in %.1f s; serving %r", time.monotonic() - began, self.settings.served_model_name)
@@ -107,7 +108,7 @@ class Service:
 
     def _engine(self, model: Model) -> Engine:
         settings = self.settings
-        running, kept = memory.shares(settings)
+        running, kept = memory.shares(settings, 4 * model.parameters)
         engine = Engine(model, settings.max_model_len, running, settings.max_num_seqs, kept)
         log.info(
             "key/value cache: %s tokens, context %d, %s",

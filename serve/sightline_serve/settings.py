@@ -44,7 +44,7 @@ class Settings:
     kv_cache_bytes: int | None = None  # None: what memory.py finds
     gpu_memory_utilization: float = 0.85
     vision_cache_bytes: int = 256 * MIB
-    prefix_cache_bytes: int = 256 * MIB
+    prefix_cache_bytes: int | None = None
     max_queue: int = 64
     budget: Budget = Budget()
     max_body_bytes: int = 32 * MIB

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sightline_serve import memory
 from sightline_serve.memory import KVBudget
-from sightline_serve.settings import Settings
+from sightline_serve.settings import MIB, Settings
 
 GIB = 2**30
 
@@ -46,6 +46,28 @@ def test_on_a_gpu_the_share_counts_what_others_hold(monkeypatch: pytest.MonkeyPa
 
 def test_what_the_operator_says_counts(tmp_path: Path) -> None:
     assert memory.kv_bytes(Settings(tmp_path, "m", kv_cache_bytes=123)) == 123
+
+
+@pytest.mark.parametrize(
+    ("given", "weights", "kept"),
+    [
+        ({}, 0, 8 * MIB),
+        ({}, 100 * MIB, 100 * MIB),
+        ({}, 9 * GIB, 128 * MIB),  # an eighth of what is there
+        ({"prefix_cache_bytes": 5}, 100 * MIB, 5),
+        ({"prefix_cache_bytes": 0}, 100 * MIB, 0),
+    ],
+)
+def test_what_is_kept_of_finished_requests_weighs_no_more_than_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], weights: int, kept: int
+) -> None:
+    monkeypatch.setattr(memory, "kv_bytes", lambda _: GIB)
+    assert memory.shares(Settings(tmp_path, "m", **given), weights) == (GIB - kept, kept)  # type: ignore[arg-type]
+
+
+def test_what_the_operator_gives_is_for_running_requests(tmp_path: Path) -> None:
+    given = Settings(tmp_path, "m", kv_cache_bytes=MIB)
+    assert memory.shares(given, 9 * GIB) == (MIB, 256 * MIB)
 
 
 def test_rows_are_as_long_as_the_longest_in_blocks_and_a_layer_is_there_twice_while_they_grow() -> None:
