@@ -238,6 +238,7 @@ def test_oracles_service_answers_when_nobody_is_left_and_no_longer_than_that(fro
     """Its fields in OpenAI's form, as docs/oci.md says; signed with a key that the stand-in knows."""
     assert front.oracle.asked == [], "as long as a replica sees, nothing goes there"
     front.canary.kill()
+    front.until_it_serves(False, 30)
     for colour in COLOURS:
         answered = front.ask(colour)
         assert answered.status_code == 200, answered.text
