@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from tests.serve import tiny_llava
 from tests.serve.server_process import ServerProcess
-
-# Deadlines are about speed, and machines that run tests are busy.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
