@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from PIL import Image
 from sightline_gateway.pictures import COLOURS, draw, request_body
 
 from tests.gateway.programs import Program, free_port, gateway_python, until
-from tests.prove.canary_server import PYTHON, WEIGHTS
+from tests.prove.canary_server import CHECKOUT, PYTHON, WEIGHTS
 from tests.stand_ins.replica import KEY, MODEL, ReplicaStandIn
 
 pytestmark = pytest.mark.slow
@@ -226,8 +228,20 @@ def test_then_nobody_sees(gateway: Gateway) -> None:
     assert answer.status_code == 503, answer.text
     assert "no replica of canary sees just now" in error(answer)["message"]
     assert "two: said 'red' of a" in error(answer)["message"]
-    assert "Retried" not in error(answer)["message"], "nobody else is there to be asked"
     assert httpx.get(f"{gateway.url}/ready", trust_env=False).status_code == 503
+
+
+def test_where_nobody_sees_nobody_is_asked_again() -> None:
+    """LiteLLM would look again, and before a single replica pause longer each time."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT / "serve"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    script = Path(__file__).with_name("nobody_sees.py")
+    command = [gateway_python(), str(script)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.split() == ["1"], ended.stderr
 
 
 def in_threads(work: Callable[[], None]) -> None:
