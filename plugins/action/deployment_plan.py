@@ -22,7 +22,7 @@ from sightline.hostside import FolderProblem
 from sightline.plan import Plan, make_plan
 from sightline.plan.fit import fit_or_none
 from sightline.plan.localai import plan_localai
-from sightline.plan.release import choose_release
+from sightline.plan.release import choose_release, releases_of
 from sightline.plan.situation import Situation, computes_on
 from sightline.preparing import prepare
 from sightline.quote.handed import LATEST, REPORTS, hand_over
@@ -50,10 +50,15 @@ class ActionModule(ActionBase):
         name = (task_vars or {}).get("inventory_hostname", "?")
         reports = Path(_CHECKOUT) / REPORTS
         try:
+            model, engine = load_model(wanted["model"]), str(wanted.get("engine"))
             chosen, why = choose_release(
-                wanted["release"], str(wanted.get("device")), wanted["host"], str(wanted.get("engine"))
+                wanted["release"],
+                str(wanted.get("device")),
+                wanted["host"],
+                engine,
+                releases_of(model, engine),
             )
-            model, release = load_model(wanted["model"]), load_release(chosen)
+            release = load_release(chosen)
             localai = plan_localai(model, wanted)
             if localai:
                 wanted = {**wanted, "start": {**wanted["start"], "localai": localai}}

@@ -14,6 +14,7 @@ import yaml
 from sightline.catalogue import load_model, load_release
 from sightline.plan import make_plan
 from sightline.plan.loader import code_sha256, loader_words
+from sightline.plan.release import choose_release, releases_of
 from sightline.plan.situation import Situation
 from sightline.preparing import prepare
 from tests.unit.test_plan import GB, Inputs
@@ -124,11 +125,14 @@ def test_the_example_goes_together(said_by_the_shell: str) -> None:
     """Its model in its release, on a card for which that is made; what it leaves to the person is refused."""
     (given,) = yaml.safe_load(EXAMPLE.read_text())["sightline"]["hosts"].values()
     inputs = Inputs()
-    inputs.model, inputs.release = whole_phi3(), load_release(given["sightline_release"])
+    inputs.model = whole_phi3()
     assert given["sightline_model"] == inputs.model["name"]
     inputs.facts["gpus"] = [{"name": "NVIDIA L4", "memory_bytes": 24 * GB, "uuid": "GPU-1"}]
     inputs.facts["driver"] = {"state": "installed", "version": "550.54.14"}
     inputs.facts["python"] = [{"path": "/usr/bin/python3.12", "version": "3.12.3", "venv": True}]
+    served_by = releases_of(inputs.model, "sightline-serve")
+    chosen, _ = choose_release("auto", "auto", inputs.facts, "sightline-serve", served_by)
+    inputs.release = load_release(chosen)
     inputs.settings["trust_code"] = given["sightline_trust_code"]
     assert list(refusals(inputs)) == ["code_is_trusted"]
     inputs.settings["trust_code"] = said_by_the_shell

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.catalogue import load_release
-from sightline.plan.release import FOR_CPUS, WITH_CUDA, choose_release
+from sightline.catalogue import load_model, load_release
+from sightline.plan.release import FOR_CPUS, WITH_CUDA, choose_release, releases_of
 from tests.unit.gpu_hosts import NOT_LOADED, GpuHost, bare_metal, fresh_metal, rented_box
 from tests.unit.test_plan_gpu import box_started_without_gpu, box_without_gpu_and_driver, facts_of, no_card
 
@@ -56,6 +56,27 @@ def test_vllm_has_releases_of_its_own(tmp_path: Path) -> None:
     assert choose_release("auto", "auto", {}, "vllm")[0] == "vllm-cpu"
     for name, accelerator in (("vllm-cu130", "cuda"), ("vllm-cpu", "cpu")):
         assert load_release(name)["accelerator"] == accelerator
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "release"),
+    [
+        ("phi-3-vision-128k", "auto", "phi3-cu124"),
+        ("phi-3-vision-128k", "cpu", "phi3-cpu"),
+        ("llama-3.2-90b-vision-bnb-4bit", "auto", WITH_CUDA),
+        # Nothing serves it without a GPU: the usual one says so in its refusal.
+        ("llama-3.2-90b-vision-bnb-4bit", "cpu", FOR_CPUS),
+        ("canary", "auto", WITH_CUDA),
+        ("canary", "cpu", FOR_CPUS),
+    ],
+)
+def test_a_model_that_the_usual_one_cannot_serve_has_its_own(
+    tmp_path: Path, model: str, device: str, release: str
+) -> None:
+    served_by = releases_of(load_model(model), "sightline-serve")
+    chosen, why = choose_release("auto", device, facts_of(bare_metal(tmp_path)), "sightline-serve", served_by)
+    assert chosen == release
+    assert ("does not serve this model" in why) is release.startswith("phi3")
 
 
 def test_without_facts_nothing_is_assumed() -> None:
