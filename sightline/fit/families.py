@@ -39,8 +39,8 @@ CPU_SLACK = 1.0
 with a LLaVA of 56 million random parameters and 1,100 to 7,300 tokens
 (tests/prove/test_memory_estimate.py holds it against two of these)."""
 
-KEPT_CONVERSATIONS = 256 * MIB
-"""What sightline-serve's --prefix-cache-mib is by default."""
+KEPT_LEAST, KEPT_MOST = 8 * MIB, 256 * MIB
+"""Between these sightline-serve's --prefix-cache-mib is by default: as much as the weights take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,9 @@ def kept_conversations(case: Case) -> Term:
     Counted on a CPU only: on a GPU it comes out of what --gpu-memory-utilization leaves for keys and values
     (at most an eighth of that; `shares` in serve/sightline_serve/memory.py), so it takes nothing more.
     """
-    size = min(kv_cache(case).bytes, KEPT_CONVERSATIONS)
-    says = f"copies for follow-ups, at most {KEPT_CONVERSATIONS // MIB} MiB (--prefix-cache-mib)"
+    most = min(KEPT_MOST, max(KEPT_LEAST, weights(case).bytes))
+    size = min(kv_cache(case).bytes, most)
+    says = f"copies for follow-ups, at most {most // MIB} MiB (--prefix-cache-mib)"
     return Term("kept conversations", size, "estimate", says)
 
 
