@@ -44,6 +44,9 @@ def check_host(record: Path, timeout: float = 300.0) -> tuple[HostCheck, ...]:
                 os.devnull,
                 "--rootdir",
                 str(CHECKS),
+                # What tests/conftest.py sets up for this project's own tests is no user's business.
+                "--confcutdir",
+                str(CHECKS),
                 "--deployment",
                 str(record),
                 "--results",
