@@ -39,6 +39,8 @@ _UNATTENDED = {
     "NEEDRESTART_SUSPEND": "1",
     "LC_ALL": "C.UTF-8",
 }
+# A power cut can leave a package that dpkg would only remove once it is installed again.
+_ALSO_BROKEN = ("-o", "Dpkg::Options::=--force-remove-reinstreq")
 _KEEP_SETTINGS = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
 
 
@@ -110,7 +112,7 @@ class Apt:
 
     def purge(self, packages: Sequence[str]) -> None:
         """Remove `packages` with their settings, even those that are held. Raises AptProblem."""
-        words = ("purge", "-y", "--allow-change-held-packages", *_KEEP_SETTINGS)
+        words = ("purge", "-y", "--allow-change-held-packages", *_KEEP_SETTINGS, *_ALSO_BROKEN)
         self._change("removing packages", *words, *packages)
 
     def configure(self) -> None:
