@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,9 @@ from torch import Tensor
 
 from sightline_serve.chat import Template
 from sightline_serve.kv_cache import Layers, Row, RowCache
-from sightline_serve.loaders import config_files
+from sightline_serve.loaders.described import Described
 from sightline_serve.prefix_cache import Identity
 from sightline_serve.reading import Chunk, Prompt, Text
-from sightline_serve.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cost:
     picture: int
 
 
-class TakingTurns:
+class TakingTurns(Described, ABC):
     """See model.Model. A loader adds `template`, `encode`, `start` and `step`, and measures it (trying)."""
 
     template: Template
@@ -36,29 +36,17 @@ class TakingTurns:
     cost: Cost | None = None
 
     def __init__(self, model: Any, processor: Any, folder: Path, device: torch.device) -> None:
-        self.model, self.processor, self.device = model, processor, device
-        self.tokenizer = processor.tokenizer
-        text = model.config.get_text_config()
-        self.context = int(text.max_position_embeddings)
-        self.depth = int(getattr(text, "num_hidden_layers", 1))
-        wanted = config_files.read_json(folder / "generation_config.json")
-        self.eos = config_files.eos(wanted, model, self.tokenizer)
-        self.vocabulary = Vocabulary(self.tokenizer, self.eos)
-        self.defaults = config_files.defaults(wanted)
-        self.longest_token = max(map(len, self.tokenizer.get_vocab()))
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self.description = (
-            f"{model.config.model_type}, {self.parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
-        )
+        super().__init__(model, processor, folder, device)
+        self.depth = int(getattr(model.config.get_text_config(), "num_hidden_layers", 1))
 
-    def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, text: str, pictures: list[Image.Image]) -> dict[str, Tensor]: ...
 
-    def start(self, prompt: Prompt) -> tuple[Any, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self, prompt: Prompt) -> tuple[Any, Tensor]: ...
 
-    def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def step(self, cache: Any, token: int, position: int) -> tuple[Any, Tensor]: ...
 
     def keys(self, inputs: dict[str, Tensor]) -> tuple[bytes, ...] | None:
         return None
@@ -75,18 +63,6 @@ class TakingTurns:
 
     def forget(self) -> None:
         pass
-
-    def text(self, tokens: list[int]) -> str:
-        return str(
-            self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
-
-    def moved(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """On the model's device, and numbers in the model's precision."""
-        return {
-            name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
-            for name, value in inputs.items()
-        }
 
     def identity(self, prompt: Prompt, more: Sequence[int]) -> Identity:
         raise NotImplementedError("requests of this model take turns")

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from sightline_serve.chat import Template, Turn
 from sightline_serve.kv_cache import Layers, Row, RowCache, Window
-from sightline_serve.loaders import attention, config_files, mllama
+from sightline_serve.loaders import attention, mllama
+from sightline_serve.loaders.described import Described
 from sightline_serve.loaders.families import Family, Inputs
 from sightline_serve.prefix_cache import Identity
 from sightline_serve.reading import Chunk, Cross, Prompt, Text
 from sightline_serve.vision_cache import Picture, VisionCache, content_key
-from sightline_serve.vocabulary import Vocabulary
 
 # These families' towers see a few hundred pixels a side, but some of their processors first pad to a square:
 # a strip of 70,000 x 700 pixels would become 15 GB. Larger sides are scaled down to this before.
@@ -40,7 +40,7 @@ class Alone:
     sees: Tensor | None
 
 
-class VisionTextModel:
+class VisionTextModel(Described):
     def __init__(
         self,
         model: Any,
@@ -52,8 +52,8 @@ class VisionTextModel:
     ) -> None:
         from transformers import DynamicCache
 
-        self.model, self.processor, self.family, self.device = model, processor, family, device
-        self.tokenizer = processor.tokenizer
+        super().__init__(model, processor, folder, device)
+        self.family = family
         self.new_cache = DynamicCache
         self.shared_cache, self.watched_cache = attention.caches()
         # transformers 4 asks this, and not the cache, whether the pictures are in it.
@@ -64,16 +64,6 @@ class VisionTextModel:
         placeholder = getattr(processor, "image_token", None) or "<image>"
         self.placeholder_id: int | None = self.tokenizer.convert_tokens_to_ids(placeholder)
         self.template = Template(self._render, placeholder)
-        self.context = int(model.config.get_text_config().max_position_embeddings)
-        wanted = config_files.read_json(folder / "generation_config.json")
-        self.eos = config_files.eos(wanted, model, self.tokenizer)
-        self.vocabulary = Vocabulary(self.tokenizer, self.eos)
-        self.defaults = config_files.defaults(wanted)
-        self.longest_token = max(map(len, self.tokenizer.get_vocab()))
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self.description = (
-            f"{model.config.model_type}, {self.parameters / 1e6:.1f} M parameters, {model.dtype}, {device}"
-        )
         # Logits of a whole prompt would be vocabulary x length floats; only the last row is wanted.
         accepted = inspect.signature(model.forward).parameters
         name = next((name for name in ("logits_to_keep", "num_logits_to_keep") if name in accepted), None)
@@ -108,7 +98,7 @@ class VisionTextModel:
         return ids
 
     def texts(self, prompts: Sequence[Prompt], more: Sequence[Sequence[int]]) -> list[Text]:
-        pictures = [[self._moved(one) for one in self.family.split(prompt.inputs)] for prompt in prompts]
+        pictures = [[self.moved(one) for one in self.family.split(prompt.inputs)] for prompt in prompts]
         flat = [one for each in pictures for one in each]
         keys = [key for prompt in prompts for key in prompt.keys]
         features = iter(self.vision.features(flat, keys, self.family.tower, self.device))
@@ -250,20 +240,9 @@ class VisionTextModel:
     def forget(self) -> None:
         self.vision.clear()
 
-    def text(self, tokens: list[int]) -> str:
-        return str(
-            self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
-
     def _embed(self, tokens: Tensor) -> Tensor:
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
         return embedded
-
-    def _moved(self, picture: Picture) -> Picture:
-        return {
-            name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
-            for name, value in picture.items()
-        }
 
     def _render(self, turns: list[Turn], tools: list[dict[str, Any]] | None = None) -> str:
         more = {"tools": tools} if tools else {}
