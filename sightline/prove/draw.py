@@ -18,6 +18,9 @@ SIDE = 448
 """Side of every picture, in pixels; square, because some engines crop and others pad."""
 
 _OVERSAMPLING = 2
+_LETTER_WIDTH = 0.13
+"""Least width of a written letter as a share of the side. A small encoder sees 112 px of a side: with 10 px a
+letter a model that sees misreads most six-letter words, with 14 px hardly any (docs/prove.md)."""
 _LIGHT_BACKGROUNDS: tuple[RGB, ...] = (
     (255, 255, 255),
     (255, 255, 255),
@@ -99,7 +102,8 @@ def _written(rng: random.Random, text: str, caption: str) -> Picture:
     background = rng.choice(_LIGHT_BACKGROUNDS)
     image = Image.new("RGB", (big, big), background)
     pen = ImageDraw.Draw(image)
-    width_wanted, height_limit = big * rng.uniform(0.55, 0.85), big * 0.42
+    width_wanted = big * rng.uniform(max(0.55, _LETTER_WIDTH * len(text)), 0.85)
+    height_limit = big * 0.42
     probe = ImageFont.load_default(100)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=probe)
     size = 100 * min(width_wanted / (right - left), height_limit / (bottom - top))

@@ -42,6 +42,7 @@ def from_schema(schema: Any) -> str:
     """Raises Refused."""
     from llguidance import LLMatcher
 
+    # arg-type: the library's type for options is there for its type checker only, not at run time.
     return str(LLMatcher.grammar_from_json_schema(written(schema), overrides=OPTIONS))  # type: ignore[arg-type]
 
 
