@@ -12,17 +12,18 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from sightline.bench import cold, fetch, gateway, provision, serve
+from sightline.bench import cold, fetch, gateway, gpu, provision, serve
 from sightline.bench.errors import BenchError, NotHere
 from sightline.bench.running import no_more_interruptions
 
-SUBCOMMANDS = (provision, cold, serve, gateway, fetch)
+SUBCOMMANDS = (provision, cold, serve, gpu, gateway, fetch)
 
 _TEACH = """\
 examples:
   scripts/bench provision           what a no-change site.yml costs over ssh, against `ansible -m ping`
   scripts/bench cold                what a first site.yml costs, against the bare commands
   scripts/bench serve               pictures answered a second, beside transformers serve, vLLM and llama.cpp
+  scripts/bench gpu                 the engine on a GPU, against the GPU's limits and plain generate
   scripts/bench gateway             what the gateway adds to an answer of the server behind it
   scripts/bench fetch               what sightline-fetch gets out of a link, against curl and aria2
   scripts/bench provision --help    what exactly is measured, and what it makes on this machine

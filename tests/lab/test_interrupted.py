@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psutil
 import pytest
 
 from tests.ansible.clones import plain_environment
@@ -37,7 +36,7 @@ def outcome(deployer: Deployer, host: Host) -> object:
 
 @contextmanager
 def running(command: list[str], deployer: Deployer) -> Iterator[subprocess.Popen[str]]:
-    """A playbook in a process group of its own, whose lines come as they are written."""
+    """A playbook whose lines come as they are written; it ends with all that it started."""
     environment = plain_environment() | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, cwd=deployer.clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -47,7 +46,12 @@ def running(command: list[str], deployer: Deployer) -> Iterator[subprocess.Popen
         yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            # Ansible's workers have process groups of their own, and would outlive it.
+            workers = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
         process.wait()
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from sightline.bench.errors import BenchError
 from sightline.bench.samples import Samples
 from sightline.bench.serve.command import lines, missed
 from sightline.bench.serve.load import Round, play
-from sightline.bench.serve.measure import Measured, percentile, ratios
+from sightline.bench.serve.measure import ALONE, Measured, percentile, ratios
 from sightline.bench.serve.peers import OURS, PEERS, Peer
 from sightline.bench.serve.server import Server
 from sightline.bench.serve.subjects import COLOURS, Subject, canary
@@ -76,6 +77,40 @@ def test_a_request_without_an_answer_ends_the_measurement(liar: Liar, why: str) 
     ends = pytest.raises(BenchError, match=why) if why else nullcontext()
     with EndpointStandIn(lambda body: "red", liar=liar, key=None).serve() as stand_in, ends:
         round_at(stand_in)
+
+
+class OnceOnly(BaseHTTPRequestHandler):
+    """Answers one request of a connection, says nothing of closing it, and closes it at the next."""
+
+    protocol_version = "HTTP/1.1"
+    answered = False
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.answered:
+            self.close_connection = True
+            return
+        self.answered = True
+        body = b'data: {"choices": [{"delta": {"content": "red"}}]}\n\ndata: [DONE]\n\n'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+def test_a_server_that_closes_connections_unasked_is_measured_all_the_same() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OnceOnly) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            base = f"http://127.0.0.1:{server.server_port}"
+            with pytest.raises(BenchError, match="broke off"):
+                play(base, SUBJECT, 2, 8, tokens=8, start=0)
+            assert len(play(base, SUBJECT, 2, 8, tokens=8, start=0, headers=ALONE).answers) == 8
+        finally:
+            server.shutdown()
 
 
 def test_percentiles_by_hand() -> None:

@@ -17,6 +17,8 @@ from sightline.bench.serve.peers import OURS, Peer
 from sightline.bench.serve.server import Server
 from sightline.bench.serve.subjects import Subject
 
+ALONE = {"Connection": "close"}
+"""Each request has a connection of its own: llama.cpp's server closes open ones while they are used again."""
 WEIGHED_EVERY = 1.0
 """Seconds between two looks at a server's memory while it is asked; a look costs milliseconds of a core."""
 
@@ -80,7 +82,7 @@ def measure(
                 name, start = server.peer.name, number * work.requests
                 with _weighed(server) as most, _named(name):
                     found = play(
-                        server.base, subject, work.clients, work.requests, work.tokens, start
+                        server.base, subject, work.clients, work.requests, work.tokens, start, headers=ALONE
                     )  # fmt: skip
                 memory[name] = max(memory[name], most[0])
                 if number:
