@@ -101,9 +101,11 @@ def measured(
 
 
 def prompt(engine: Engine, number: int) -> Prompt:
-    """A picture that no other number has, and a question of a few hundred bytes."""
+    """A picture that no other number below 256 has, and a question of a few hundred bytes."""
+    row, column = divmod(number, 28)
+    left, top = 20 + 9 * column, 20 + 25 * row
     picture = Image.new("RGB", (448, 448), "white")
-    ImageDraw.Draw(picture).ellipse((20 + 9 * number, 40, 180 + 9 * number, 200), fill=(200, 30, 5 * number))
+    ImageDraw.Draw(picture).ellipse((left, top, left + 160, top + 160), fill="red")
     parts = [{"type": "image_url", "image_url": {"url": "data:"}}, {"type": "text", "text": QUESTION * 4}]
     body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
     return engine.prepare(read(parse_chat(json.dumps(body).encode()).messages), [picture])

@@ -110,14 +110,30 @@ def test_an_engine_that_says_something_else_is_seen(tmp_path: Path, monkeypatch:
     assert pace.measured(model, 2, 8, 1, CEILINGS)["alike"][0] < 0.5
 
 
-def test_shares_are_of_the_ceilings(tmp_path: Path) -> None:
-    """A device that could do twice as much is used half as well, but for what differs between two runs."""
+def test_figures_of_a_pace_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests, read in 4 s; 13 steps of 0.1 s after the first two of 15; `generate` takes 8 s."""
     model = loaded(tiny_llava.build(tmp_path / "m"))
-    row = pace.measured(model, 1, 16, 1, CEILINGS)
-    step = 1 / row["decode"][0]
-    assert row["bandwidth_share"][0] > pace.decoder_bytes(model) / step / CEILINGS.bandwidth
-    floor = 2 * pace.decoder_parameters(model) * row["prefill"][0] / CEILINGS.operations
-    assert row["operations_share"][0] == pytest.approx(floor)
+    said = [[1] * 16, [2] * 16]
+    monkeypatch.setattr(pace, "engine_pace", lambda *_: (4.0, 1.3, said))
+    monkeypatch.setattr(pace, "generate_pace", lambda *_: (8.0, [[1] * 16, [2] * 12 + [3] * 4]))
+    monkeypatch.setattr(pace, "decoder_bytes", lambda _: 30_000_000)
+    monkeypatch.setattr(pace, "decoder_parameters", lambda _: 5_000_000)
+    row = pace.measured(model, 2, 16, 1, ceilings.Ceilings(1e9, 1e11))
+    prompt = row["prompt"]
+    assert row["decode"] == [pytest.approx(20)]
+    assert row["whole"] == [pytest.approx(32 / 5.5)]
+    assert row["generate"] == [4.0]
+    assert row["alike"] == [0.875]
+    assert row["prefill"] == [pytest.approx(prompt / 2)]
+    assert row["operations_share"] == [pytest.approx(prompt / 2 * 1e7 / 1e11)]
+    layers = Engine(model).token_bytes
+    assert row["bandwidth_share"] == [pytest.approx((3e7 + layers * (2 * prompt + 16)) / 1e8)]
+
+
+def test_no_two_requests_have_the_same_picture(tmp_path: Path) -> None:
+    engine = Engine(loaded(tiny_llava.build(tmp_path / "m")))
+    seen = {pace.prompt(engine, number).inputs["pixel_values"].numpy().tobytes() for number in range(256)}
+    assert len(seen) == 256
 
 
 def test_this_processors_ceilings_are_of_a_computer() -> None:

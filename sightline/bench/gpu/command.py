@@ -13,6 +13,7 @@ from sightline.bench import subcommand
 from sightline.bench.errors import BenchError, NotHere
 from sightline.bench.gpu.result import GOAL, Pace, kept, lines
 from sightline.bench.running import run
+from sightline.bench.serve.subjects import environment
 from sightline.bench.subcommand import FOLDER, Measurement, alone, say
 from sightline.layout import CHECKOUT
 
@@ -76,8 +77,6 @@ def _python(named: Path | None, device: str) -> Path:
     """The Python to measure in. Raises NotHere without a GPU, BenchError where a named one does not serve."""
     python = named or (Path(path) if (path := shutil.which("python3")) and device == "cuda" else None)
     if python is None:
-        from sightline.bench.serve.subjects import environment
-
         return environment("engine") / "bin/python"
     looked = run([str(python), "-c", _LOOK], folder=CHECKOUT, environment=_surroundings(), timeout=300)
     if looked.code or looked.output.split()[-1:] != ["True"]:
